@@ -1,0 +1,161 @@
+"""Converging one version: the thin generator around the plan.
+
+It yields calls and is sent their replies, so one logic serves the driver (HTTP, clouds, time), the dry run (which
+predicts the replies) and the tests, which own every interleaving.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+
+from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
+from packer_publisher.image import Image
+from packer_publisher.plan import Item, Quirks, fold, next_call, repeats_identifier
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Version
+from packer_publisher.steps import (
+    Call,
+    CreateBucket,
+    CreateBuild,
+    CreateVersion,
+    FillBuild,
+    Gather,
+    ReadBucket,
+    ReadVersion,
+    SetStatus,
+    Write,
+)
+from packer_publisher.verdict import Verdict, judge
+
+Reply = Version | Bucket | Build | Image | RegistryRefused | OutcomeUnknown
+"""A call's answer; the two errors are answers too: after them the version is read again, never written blindly."""
+
+ALREADY_EXISTS = 6
+INVALID_ARGUMENT = 3
+NOT_FOUND = 5
+FAILED_PRECONDITION = 9
+ABORTED = 10
+
+PATIENCE = 6
+"""How often one and the same write may be refused, or a reply be lost, before the event is left to a retry."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """The end of one convergence: the verdicts in the order of the items, what was last known and was written."""
+
+    verdicts: tuple[Verdict, ...]
+    items: tuple[Item, ...]
+    version: Version
+    written: tuple[Write, ...]
+    quirks: Quirks
+
+
+def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Settled]:
+    """Yield the calls that converge the version of these images, be sent the replies, return how it ended.
+
+    Raises Rejected where the registry calls the content of a write invalid, and RegistryTrouble where the same write
+    is refused again and again although fresh reads still ask for it, or where replies keep getting lost.
+    """
+    known = tuple(items)
+    version: Version | None = None
+    written: list[Write] = []
+    refused: Counter[Write] = Counter()
+    lost = 0
+    while True:
+        call = next_call(known, version, quirks)
+        if isinstance(call, FillBuild | SetStatus) and refused[call]:
+            learned = _learn(call, refused[call], quirks, known)
+            if learned != quirks:
+                quirks = learned
+                continue
+        if call is None:
+            assert version is not None  # noqa: S101  # next_call asks for a read as long as there is none
+            return Settled(judge(known, version, wrote=bool(written)), known, version, tuple(written), quirks)
+        reply = yield call
+        if isinstance(reply, OutcomeUnknown):
+            lost += 1
+            if lost > PATIENCE:
+                raise reply
+            if not isinstance(call, ReadVersion | ReadBucket | Gather):
+                written.append(call)  # it may have happened; what the next read shows decides
+            version = None
+        elif isinstance(reply, RegistryRefused):
+            if isinstance(call, ReadVersion | ReadBucket | Gather):
+                raise reply
+            refused[call] += 1
+            version = _after_refusal(call, reply, version, refused[call])
+        else:
+            if not isinstance(call, ReadVersion | ReadBucket | Gather):
+                written.append(call)
+            known, version = _after_reply(call, reply, known, version)
+
+
+def _after_reply(
+    call: Call, reply: Version | Bucket | Build | Image, items: tuple[Item, ...], version: Version | None
+) -> tuple[tuple[Item, ...], Version | None]:
+    """Return the items and the last read with one reply folded in."""
+    match call, reply:
+        case ReadVersion(), Version():
+            return items, reply
+        case Gather(identifier=identifier), Image():
+            return tuple(
+                replace(item, image=reply) if item.image.ref.identifier == identifier else item for item in items
+            ), version
+        case CreateVersion(), Version():
+            return items, replace(reply, fresh=False)
+        case CreateBucket(), Bucket() if version is not None:
+            return items, replace(version, bucket_missing=False)
+        case ReadBucket(), Bucket() if version is not None:
+            return items, replace(version, latest=reply.latest)
+        case CreateBuild() | FillBuild() | SetStatus(), Build() if version is not None:
+            return items, fold(version, call, reply)
+        case _:
+            raise TypeError(f"{type(call).__name__} was answered with {type(reply).__name__}")
+
+
+def _after_refusal(call: Write, error: RegistryRefused, version: Version | None, times: int) -> Version | None:
+    """Return the last read after a definite refusal: mostly none, so that the version is read again.
+
+    A refusal is how the registry tells that somebody else was first (ALREADY_EXISTS), that the version is sealed
+    (FAILED_PRECONDITION) or unknown (ABORTED, NOT_FOUND): what the next read shows decides.
+    """
+    if isinstance(call, CreateVersion) and error.code == NOT_FOUND and version is not None:
+        return replace(version, bucket_missing=True)
+    if isinstance(call, CreateBucket) and error.code == ALREADY_EXISTS and version is not None:
+        return replace(version, bucket_missing=False)
+    finishing = isinstance(call, FillBuild | SetStatus) and call.status is BuildStatus.DONE
+    if error.code == INVALID_ARGUMENT and not finishing:
+        raise Rejected(f"HCP Packer refused {_what(call)}: {error}", remedy=error.remedy)
+    if error.code not in (ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED, NOT_FOUND, INVALID_ARGUMENT):
+        raise error
+    if times > PATIENCE:
+        raise RegistryTrouble(f"HCP Packer keeps refusing {_what(call)}: {error}") from error
+    return None
+
+
+def _learn(call: FillBuild | SetStatus, times: int, quirks: Quirks, items: tuple[Item, ...]) -> Quirks:
+    """Return what a write that fresh reads still ask for, though it was refused, teaches about this registry.
+
+    Only the second refusal teaches: the first may be a read that lagged behind a rival's write.
+    """
+    if times < 2:
+        return quirks
+    repeated = any(repeats_identifier(item.image) for item in items)
+    if isinstance(call, FillBuild) and repeated and len(call.artifacts) > 1 and not quirks.single_region:
+        return replace(quirks, single_region=True)
+    if call.status is BuildStatus.DONE and not quirks.running_first:
+        return replace(quirks, running_first=True)
+    return quirks
+
+
+def _what(call: Write) -> str:
+    match call:
+        case CreateBucket(bucket=bucket):
+            return f"to create bucket {bucket}"
+        case CreateVersion(bucket=bucket, fingerprint=fingerprint):
+            return f"to create version {fingerprint} in bucket {bucket}"
+        case CreateBuild() | FillBuild() | SetStatus():
+            verb = "to create" if isinstance(call, CreateBuild) else "to update"
+            return f"{verb} build {call.component_type} of version {call.fingerprint} in bucket {call.bucket}"

@@ -1,0 +1,72 @@
+"""The labels by which our functions recognise each other's builds."""
+
+from __future__ import annotations
+
+from packer_publisher.snapshot import Build, BuildStatus, label_pairs
+
+MARKER = "packer-publisher"
+"""On every build that we create; the value is the version of this scheme."""
+MARKER_VALUE = "1"
+OWNER = "image-owner"
+"""Whose image a build is: ``aws:<account>``, ``azure:<subscription>``, ``gce:<project>``."""
+EXPECTS = "expects"
+"""What a build's images say the version consists of, space-separated; continued in ``expects-2`` and so on."""
+IMAGE_ID = "image_id"
+"""Google's numeric image id: a name can be given again to another image."""
+
+_CHUNK = 256  # the length of label values that HCP accepts is not documented: stay short
+_CONTINUED = (EXPECTS, *(f"{EXPECTS}-{n}" for n in range(2, 21)))
+RESERVED_LABELS = frozenset({MARKER, OWNER, IMAGE_ID, "abandoned", *_CONTINUED})
+"""Labels that no tag may set (compared in lower case): one that did could claim another account's build."""
+
+
+def placeholder_labels() -> tuple[tuple[str, str], ...]:
+    """Return the labels of a build created for an image that somebody else will bring: the marker alone."""
+    return ((MARKER, MARKER_VALUE),)
+
+
+def own_labels(
+    owner: str, expects: tuple[str, ...], others: tuple[tuple[str, str], ...] = ()
+) -> tuple[tuple[str, str], ...]:
+    """Return the whole label set of a build that holds or will hold the owner's image, sorted."""
+    labels = dict(others)
+    labels |= {MARKER: MARKER_VALUE, OWNER: owner}
+    labels |= dict(zip(_CONTINUED, _chunks(expects), strict=False))
+    return label_pairs(labels)
+
+
+def expects_of(build: Build) -> frozenset[str]:
+    """Return the names that a build's images declared."""
+    return frozenset(name for key, value in build.labels if key in _CONTINUED for name in value.split())
+
+
+def is_our_build(build: Build) -> bool:
+    """Return whether a build is ours to write.
+
+    It carries our marker and no Packer run has taken it up. Packer writes its run's UUID with the very update that
+    makes a build RUNNING and keeps sending heartbeats; a RUNNING build of ours is one that a function is about to
+    set DONE, recognisable by its platform, which Packer sends with DONE only (hashicorp/packer,
+    internal/hcp/registry/types.bucket.go).
+    """
+    return (
+        build.label(MARKER) != ""
+        and not build.packer_run_uuid
+        and (build.status is not BuildStatus.RUNNING or build.platform != "")
+    )
+
+
+def is_whole(build: Build) -> bool:
+    """Return whether a build holds all its images: ours when its platform is set, a stranger's when it is DONE."""
+    if build.status is BuildStatus.DONE:
+        return True
+    return is_our_build(build) and build.platform != ""
+
+
+def _chunks(names: tuple[str, ...]) -> list[str]:
+    chunks: list[str] = []
+    for name in names:
+        if chunks and len(chunks[-1]) + 1 + len(name) <= _CHUNK:
+            chunks[-1] += f" {name}"
+        else:
+            chunks.append(name)
+    return chunks

@@ -1,0 +1,84 @@
+"""What the ways in need from a cloud and from the registry; neither knows the other."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from packer_publisher.deadline import Deadline
+from packer_publisher.image import Image, ImageRef, Platform
+from packer_publisher.placement import Placement
+from packer_publisher.snapshot import Bucket, Build, Version
+from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+
+
+class Cloud(Protocol):
+    """What publishing needs from one cloud. Every call honours the deadline and raises Trouble, never SDK errors."""
+
+    platform: Platform
+
+    def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
+        """Return the image, or None when its own cloud says that it does not exist (yet, or any more).
+
+        Raises CloudTrouble (unreachable, throttled, not enough time) or CredentialsTrouble (refused).
+        """
+
+    def gather(self, image: Image, placement: Placement, deadline: Deadline) -> Image:
+        """Return the image with all regions of its build and ``whole`` decided (True or False).
+
+        Only called when ``image.whole`` is None. Raises Rejected for an unknown region name, and as ``describe``.
+        """
+
+
+class Registry(Protocol):
+    """What publishing needs from HCP Packer. ``project`` is an HCP project id or None for the default one.
+
+    Every method raises CredentialsTrouble, RegistryTrouble (nothing was written), OutcomeUnknown (a write whose
+    answer is lost) or RegistryRefused (a definite answer, with its gRPC code). Reads are retried within the
+    deadline; a write is repeated only where the registry said that it did not happen (429).
+    """
+
+    @property
+    def calls(self) -> int:
+        """Return the number of requests sent to the registry's API so far (no tokens, no discovery)."""
+
+    def get_version(self, bucket: str, fingerprint: str, deadline: Deadline, project: str | None = None) -> Version:
+        """Return the version; 409 with code 10 and 404 with code 5 give one with ``exists=False``."""
+
+    def create_version(
+        self,
+        bucket: str,
+        fingerprint: str,
+        template_type: str,
+        deadline: Deadline,
+        project: str | None = None,
+    ) -> Version:
+        """Create and return the version (``fresh=False``)."""
+
+    def get_bucket(self, bucket: str, deadline: Deadline, project: str | None = None) -> Bucket:
+        """Return the bucket; 404 with code 5 gives one with ``exists=False``."""
+
+    def create_bucket(
+        self,
+        bucket: str,
+        description: str,
+        labels: tuple[tuple[str, str], ...],
+        deadline: Deadline,
+        project: str | None = None,
+    ) -> Bucket:
+        """Create and return the bucket."""
+
+    def update_bucket(
+        self,
+        bucket: str,
+        description: str,
+        labels: tuple[tuple[str, str], ...],
+        deadline: Deadline,
+        project: str | None = None,
+    ) -> Bucket:
+        """Write description and labels, always both: no update mask exists (facts 3.2)."""
+
+    def create_build(self, step: CreateBuild, deadline: Deadline, project: str | None = None) -> Build:
+        """Create and return the build."""
+
+    def update_build(self, step: FillBuild | SetStatus, deadline: Deadline, project: str | None = None) -> Build:
+        """Update and return the build."""

@@ -1,0 +1,291 @@
+"""Publishing one image: observe it, place it, converge its version.
+
+``Publisher`` serves an event, a person's ``publish`` and ``explain`` (the same, predicted instead of written).
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+
+from packer_publisher.converge import Reply, Settled, converge
+from packer_publisher.deadline import Deadline
+from packer_publisher.dry_run import Prediction
+from packer_publisher.errors import OutcomeUnknown, PublisherError, RegistryRefused, Rejected, Trouble
+from packer_publisher.image import Change, Image, ImageEvent, ImageRef, ImageState, Platform
+from packer_publisher.placement import Override, Placement, is_ours, place
+from packer_publisher.plan import Item, Quirks
+from packer_publisher.policy import Policy
+from packer_publisher.protocols import Cloud, Registry
+from packer_publisher.report import Outcome, Report
+from packer_publisher.snapshot import Version
+from packer_publisher.steps import (
+    Call,
+    CreateBucket,
+    CreateBuild,
+    CreateVersion,
+    FillBuild,
+    Gather,
+    ReadBucket,
+    ReadVersion,
+    SetStatus,
+    Write,
+)
+
+__all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
+
+NOT_FOUND_YET = timedelta(hours=1)
+"""How long after its event an image that its cloud does not know counts as not there yet: EC2 is eventually
+consistent, and Packer's maintainers were told by AWS to back off for minutes (hashicorp/packer#3377)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Publication:
+    """What became of one image, with what led to it.
+
+    ``steps`` are the writes made (or, in a dry run, that would be made). ``error`` is the error behind a DEFERRED or
+    REJECTED report, None otherwise.
+    """
+
+    report: Report
+    image: Image | None = None
+    placement: Placement | None = None
+    steps: tuple[Write, ...] = ()
+    version: Version | None = None
+    error: PublisherError | None = None
+
+
+class Publisher:
+    """The one flow behind all ways in.
+
+    ``registry`` and ``cloud`` are called when first needed, so that an image that is not ours costs neither an SDK
+    nor a connection. ``off`` (HCP_PACKER_REGISTRY) writes nothing and says so. ``now`` is only used to judge an
+    event's age. Not for use by several threads at once.
+    """
+
+    def __init__(
+        self,
+        policy: Policy,
+        registry: Callable[[], Registry],
+        cloud: Callable[[Platform], Cloud],
+        *,
+        off: bool = False,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.policy = policy
+        self._open_registry = registry
+        self._open_cloud = cloud
+        self._off = off
+        self._now = now
+        self._quirks = Quirks()
+        self._kept_buckets: set[tuple[str | None, str]] = set()
+
+    @cached_property
+    def registry(self) -> Registry:
+        """Return the registry client, opened at the first use."""
+        return self._open_registry()
+
+    def on_event(self, event: ImageEvent, deadline: Deadline) -> Report:
+        """Handle one event; every way it can end is a report, Trouble (DEFERRED) and Rejected included."""
+        if event.change is not Change.WRITTEN:
+            return _report(
+                Outcome.IGNORED, event.ref, reason=f"the image was {event.change}; nothing is changed in HCP"
+            )
+        if event.tags is not None and not is_ours(event.tags, self.policy):
+            return _report(Outcome.IGNORED, event.ref, reason="carries no contract tag")
+        publication = self.publish(event.ref, deadline)
+        if publication.image is None and publication.error is None:
+            age = self._now() - event.time
+            if age < NOT_FOUND_YET:
+                return _report(Outcome.DEFERRED, event.ref, reason="its cloud does not show the image yet")
+            return _report(Outcome.IGNORED, event.ref, reason="the image is gone; nothing was registered")
+        return publication.report
+
+    def publish(
+        self, ref: ImageRef, deadline: Deadline, *, override: Override | None = None, dry_run: bool = False
+    ) -> Publication:
+        """Converge the version of one image; with ``dry_run`` only say what would be written.
+
+        An unknown image gives a REJECTED report with neither ``image`` nor ``error``.
+        """
+        image: Image | None = None
+        placement: Placement | None = None
+        try:
+            cloud = self._open_cloud(ref.platform)
+            image = cloud.describe(ref, deadline)
+            if image is None:
+                reason = "the image does not exist, or its cloud does not show it yet"
+                return Publication(_report(Outcome.REJECTED, ref, reason=reason))
+            early = self._without_registry(ref, image, override)
+            if early is not None:
+                return Publication(early, image)
+            placement = place(image, self.policy, override)
+            if placement is None:
+                return Publication(_report(Outcome.IGNORED, ref, image, reason="carries no contract tag"), image)
+            if self._off:
+                reason = "HCP_PACKER_REGISTRY is off: nothing was written"
+                return Publication(_report(Outcome.IGNORED, ref, image, placement, reason=reason), image, placement)
+            return self._converge(ref, cloud, Item(image, placement), deadline, dry_run=dry_run)
+        except Trouble as trouble:
+            report = _report(Outcome.DEFERRED, ref, image, placement, reason=str(trouble), remedy=trouble.remedy)
+            return Publication(replace(report, retry_after=trouble.retry_after), image, placement, error=trouble)
+        except (Rejected, RegistryRefused) as problem:
+            report = _report(Outcome.REJECTED, ref, image, placement, reason=str(problem), remedy=problem.remedy)
+            return Publication(report, image, placement, error=problem)
+
+    def _without_registry(self, ref: ImageRef, image: Image, override: Override | None) -> Report | None:
+        """Return the report of an image that needs no look at the registry, None for one that does."""
+        if ref.owner_id and image.ref.owner_id.casefold() != ref.owner_id.casefold():
+            return _report(
+                Outcome.IGNORED, ref, image, reason=f"belongs to {image.owner}, whose own function records it"
+            )
+        if override is None and not is_ours(image.tags, self.policy):
+            return _report(Outcome.IGNORED, ref, image, reason="carries no contract tag")
+        match image.state:
+            case ImageState.PENDING:
+                return _report(Outcome.DEFERRED, ref, image, reason="the image is not available yet")
+            case ImageState.FAILED:
+                return _report(
+                    Outcome.REJECTED,
+                    ref,
+                    image,
+                    reason="its cloud says that creating it failed",
+                    remedy="build it again",
+                )
+            case ImageState.DISABLED:
+                return _report(Outcome.REJECTED, ref, image, reason="the image is disabled", remedy="enable it")
+            case ImageState.GONE:
+                return _report(Outcome.IGNORED, ref, image, reason="the image is gone; nothing was registered")
+            case ImageState.AVAILABLE:
+                return None
+
+    def _converge(self, ref: ImageRef, cloud: Cloud, item: Item, deadline: Deadline, *, dry_run: bool) -> Publication:
+        performer = _Performer(self.registry, cloud, item, deadline, dry_run=dry_run)
+        settled = _drive(converge((item,), self._quirks), performer, deadline)
+        if not dry_run:
+            self._quirks = settled.quirks
+            self._keep_bucket(item.placement, performer, settled, deadline)
+        (verdict,) = settled.verdicts
+        notes = list(item.placement.notes) + performer.notes
+        if settled.quirks.single_region and any(
+            isinstance(s, FillBuild) and len(s.artifacts) == 1 for s in settled.written
+        ):
+            notes.append("HCP refuses one identifier in several regions: only the image's own region is listed")
+        report = replace(
+            _report(verdict.outcome, ref, settled.items[0].image, item.placement, verdict.reason, verdict.remedy),
+            version=settled.version.name,
+            waits_for=verdict.waits_for,
+            notes=tuple(notes),
+            calls=performer.calls,
+        )
+        return Publication(report, settled.items[0].image, item.placement, settled.written, settled.version)
+
+    def _keep_bucket(self, placement: Placement, performer: _Performer, settled: Settled, deadline: Deadline) -> None:
+        """Keep description and labels of a configured bucket true, once per process and without a needless write.
+
+        There is no update mask, and whether labels merge or replace is not documented: both are always sent, with
+        what the bucket has beside. A failure is a note, not the image's problem; the next event tries again.
+        """
+        rules = placement.policy
+        key = (rules.project, placement.bucket)
+        if (rules.description is None and not rules.labels) or key in self._kept_buckets or not settled.version.exists:
+            return
+        if any(isinstance(step, CreateBucket) for step in settled.written):
+            self._kept_buckets.add(key)
+            return
+        try:
+            performer.calls += 1
+            bucket = self.registry.get_bucket(placement.bucket, deadline, rules.project)
+            description = bucket.description if rules.description is None else rules.description
+            labels = tuple(sorted({**dict(bucket.labels), **dict(rules.labels)}.items()))
+            if (description, labels) != (bucket.description, bucket.labels):
+                performer.calls += 1
+                self.registry.update_bucket(placement.bucket, description, labels, deadline, rules.project)
+            self._kept_buckets.add(key)
+        except (Trouble, RegistryRefused) as problem:
+            performer.notes.append(f"description and labels of the bucket were not brought up to date: {problem}")
+
+
+class _Performer:
+    """Carries out calls one by one and counts those that go to the registry."""
+
+    def __init__(self, registry: Registry, cloud: Cloud, item: Item, deadline: Deadline, *, dry_run: bool) -> None:
+        self._registry = registry
+        self._cloud = cloud
+        self._item = item
+        self._deadline = deadline
+        self._project = item.placement.policy.project
+        self._prediction = Prediction() if dry_run else None
+        self.calls = 0
+        self.notes: list[str] = []
+
+    def perform(self, call: Call) -> Reply:
+        """Return the reply to one call; refusals and lost replies are replies, other trouble is raised."""
+        if isinstance(call, Gather):
+            return self._cloud.gather(self._item.image, self._item.placement, self._deadline)
+        try:
+            return self._ask(call) if self._prediction is None else self._prediction.reply(call, self._ask)
+        except (RegistryRefused, OutcomeUnknown) as answer:
+            return answer
+
+    def _ask(self, call: Call) -> Reply:
+        self.calls += 1
+        registry, deadline, project = self._registry, self._deadline, self._project
+        match call:
+            case ReadVersion():
+                return registry.get_version(call.bucket, call.fingerprint, deadline, project)
+            case ReadBucket():
+                return registry.get_bucket(call.bucket, deadline, project)
+            case CreateBucket():
+                return registry.create_bucket(call.bucket, call.description, call.labels, deadline, project)
+            case CreateVersion():
+                return registry.create_version(call.bucket, call.fingerprint, call.template_type, deadline, project)
+            case CreateBuild():
+                return registry.create_build(call, deadline, project)
+            case FillBuild() | SetStatus():
+                return registry.update_build(call, deadline, project)
+            case Gather():
+                raise TypeError("a gather is asked of the cloud")
+
+
+def _drive(flow: Generator[Call, Reply, Settled], performer: _Performer, deadline: Deadline) -> Settled:
+    """Run a convergence to its end; after each setback a short pause with jitter lets rivals finish their writes."""
+    setbacks = 0
+    call = next(flow)
+    while True:
+        reply = performer.perform(call)
+        if isinstance(reply, RegistryRefused | OutcomeUnknown):
+            setbacks += 1
+            if setbacks > 1 and not deadline.pause(random.uniform(0, 0.05 * 2 ** min(setbacks, 6))):  # noqa: S311  # jitter
+                raise OutcomeUnknown(f"no time is left to settle it: {reply}")
+        try:
+            call = flow.send(reply)
+        except StopIteration as end:
+            settled: Settled = end.value
+            return settled
+
+
+def _report(
+    outcome: Outcome,
+    ref: ImageRef,
+    image: Image | None = None,
+    placement: Placement | None = None,
+    reason: str = "",
+    remedy: str = "",
+) -> Report:
+    seen = image.ref if image is not None else ref
+    return Report(
+        outcome=outcome,
+        image=seen.identifier,
+        platform=str(seen.platform),
+        owner=seen.owner if seen.owner_id else "",
+        region=seen.region or (image.artifacts[0].region if image is not None and image.artifacts else ""),
+        bucket=placement.bucket if placement else "",
+        fingerprint=placement.fingerprint if placement else "",
+        component_type=placement.component_type if placement else "",
+        reason=reason,
+        remedy=remedy,
+    )

@@ -1,0 +1,92 @@
+"""The calls that a plan asks for, as frozen values: reads, writes to the registry, and one look at the cloud."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from packer_publisher.image import Artifact
+from packer_publisher.snapshot import BuildStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ReadVersion:
+    """GetVersion: answered with a :class:`~packer_publisher.snapshot.Version`, also where there is none."""
+
+    bucket: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBucket:
+    """GetBucket: answered with a :class:`~packer_publisher.snapshot.Bucket`."""
+
+    bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Ask the image's own cloud for the other regions of its build (``Image.whole`` is None until then)."""
+
+    identifier: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBucket:
+    """CreateBucket with what the configuration says of it."""
+
+    bucket: str
+    description: str
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CreateVersion:
+    """CreateVersion."""
+
+    bucket: str
+    fingerprint: str
+    template_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateBuild:
+    """CreateBuild, always UNSET and empty: for an image of ours, or as a placeholder."""
+
+    bucket: str
+    fingerprint: str
+    component_type: str
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FillBuild:
+    """The one UpdateBuild that makes a build whole.
+
+    Platform, artifacts, labels and metadata travel together: the registry takes the platform once per build, so
+    exactly one writer wins and the loser reads again.
+    """
+
+    bucket: str
+    fingerprint: str
+    build_id: str
+    component_type: str
+    status: BuildStatus
+    platform: str
+    artifacts: tuple[Artifact, ...]
+    labels: tuple[tuple[str, str], ...]
+    source_external_identifier: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetStatus:
+    """UpdateBuild with nothing but a status."""
+
+    bucket: str
+    fingerprint: str
+    build_id: str
+    component_type: str
+    status: BuildStatus
+
+
+Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus
+Call = ReadVersion | ReadBucket | Gather | Write

@@ -1,0 +1,172 @@
+"""How an image fared, in words: what the plan's end means for a person."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from packer_publisher.image import Image
+from packer_publisher.labels import OWNER
+from packer_publisher.plan import (
+    Item,
+    Standing,
+    declared,
+    is_quiet,
+    is_superseded,
+    missing,
+    quiet_since,
+    standings,
+    template_differs,
+)
+from packer_publisher.report import Outcome
+from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.wording import listed, shown
+
+NEW_FINGERPRINT = "build it again with a new fingerprint"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One image's outcome, the reason, what resolves it and what the version waits for."""
+
+    outcome: Outcome
+    reason: str = ""
+    remedy: str = ""
+    waits_for: tuple[str, ...] = ()
+
+
+def judge(items: Sequence[Item], version: Version, *, wrote: bool) -> tuple[Verdict, ...]:
+    """Return the verdict on each image, in the order of ``items``.
+
+    ``wrote`` says whether this handler changed the version; ``version`` is its last read with its replies folded in.
+    """
+    stands = standings(items, version)
+    return tuple(_verdict(item, standing, items, version, wrote) for item, standing in zip(items, stands, strict=True))
+
+
+def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
+    if template_differs(version, item.placement):
+        return Verdict(
+            Outcome.REJECTED,
+            f"{_version(version)} was begun with template type {shown(version.template_type)}, "
+            f"not {item.placement.policy.template_type}",
+            f"set template_type: {shown(version.template_type)} for this bucket, or {NEW_FINGERPRINT}",
+        )
+    if version.complete:
+        return _sealed(item, standing, items, version, wrote)
+    if not version.exists:
+        return Verdict(
+            Outcome.REJECTED,
+            f"bucket {shown(version.bucket)} does not exist in HCP Packer",
+            "create it, or set create_buckets: true in the configuration",
+        )
+    if standing in (Standing.RIVAL, Standing.TAKEN):
+        return Verdict(Outcome.CONFLICT, _conflict(item, standing, items, version), NEW_FINGERPRINT)
+    if standing is Standing.FOREIGN:
+        return Verdict(
+            Outcome.WAITING,
+            f"component type {shown(item.placement.component_type)} of {_version(version)} belongs to a run of Packer "
+            "that is not finished",
+            "let Packer's run finish; if the image is another one, give it its own hcp-packer-component-type",
+        )
+    if standing is not Standing.LISTED:
+        return Verdict(
+            Outcome.WAITING,
+            f"{item.image.at} is not whole: {item.image.lacks or 'a region of its build is missing'}",
+            "",
+            missing(items, version),
+        )
+    return _open(item, items, version, wrote)
+
+
+def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
+    """Judge an image that stands in a version which is not complete."""
+    lacking = missing(items, version)
+    if all(build.status is BuildStatus.DONE for build in version.builds) and not version.fresh:
+        return Verdict(Outcome.COMPLETED)
+    if declared(items, version):
+        return Verdict(Outcome.REGISTERED if wrote else Outcome.UNCHANGED, waits_for=lacking)
+    if is_superseded(version):
+        newer = version.latest.name if version.latest else ""
+        return Verdict(
+            Outcome.SUPERSEDED,
+            f"{_version(version)} is not finished, because {shown(newer) or 'a newer version'}, created later, is "
+            "complete: finishing it would pull latest back",
+            NEW_FINGERPRINT,
+        )
+    hint = expects_hint(version, item.image)
+    if lacking:
+        return Verdict(
+            Outcome.WAITING,
+            f"{_version(version)} declares nothing and has an empty build: {listed(lacking)}",
+            hint,
+            lacking,
+        )
+    since = quiet_since(version)
+    quiet = item.placement.policy.quiet
+    if since is None or not is_quiet(version, item.placement):
+        when = f", which is {since + quiet:%Y-%m-%d %H:%M} UTC at the earliest" if since is not None else ""
+        return Verdict(
+            Outcome.WAITING,
+            f"{_version(version)} does not say what it consists of, so it is finished once nothing was added for "
+            f"{_duration(quiet.total_seconds())}{when}",
+            hint,
+        )
+    return Verdict(Outcome.REGISTERED if wrote else Outcome.UNCHANGED, waits_for=lacking)
+
+
+def _sealed(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
+    if standing is Standing.LISTED:
+        return Verdict(Outcome.COMPLETED if wrote else Outcome.UNCHANGED)
+    if standing is Standing.TAKEN and not declared(items, version):
+        reason = _conflict(item, standing, items, version)
+    else:
+        reason = f"{_version(version)} was complete before {item.image.at} came"
+    return Verdict(Outcome.LATE, reason, f"{NEW_FINGERPRINT}; next time {expects_hint(version, item.image)}")
+
+
+def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Version) -> str:
+    component_type = shown(item.placement.component_type)
+    build = version.build(item.placement.component_type)
+    if build is not None and standing is Standing.TAKEN:
+        owner = build.label(OWNER)
+        if owner and owner != item.image.owner:
+            return (
+                f"component type {component_type} of {_version(version)} belongs to {shown(owner)}, "
+                f"and {item.image.at} belongs to {shown(item.image.owner)}"
+            )
+        return (
+            f"component type {component_type} of {_version(version)} is whole already with {_artifacts(build)}; "
+            f"{item.image.at} is not among them"
+        )
+    rival = item.image.rival or next(
+        (
+            other.image.at
+            for other in sorted(items, key=lambda other: other.image.created_at)
+            if other is not item
+            and other.placement.component_type.casefold() == item.placement.component_type.casefold()
+        ),
+        "another image",
+    )
+    return f"{item.image.at} and the older {shown(rival)} claim component type {component_type} of {_version(version)}"
+
+
+def expects_hint(version: Version, image: Image) -> str:
+    """Return the ``expects`` line that would have made the version complete without waiting."""
+    platforms = sorted({str(image.platform), *(build.platform for build in version.builds if build.platform)})
+    return f'set hcp-packer-expects = "{" ".join(platforms)}" on the images (or expects for this bucket), naming all'
+
+
+def _version(version: Version) -> str:
+    name = f" ({shown(version.name)})" if version.complete else ""
+    return f"version {shown(version.fingerprint)}{name} of bucket {shown(version.bucket)}"
+
+
+def _artifacts(build: Build) -> str:
+    return listed([f"{a.external_identifier} ({a.region})" for a in sorted(build.artifacts)][:4])
+
+
+def _duration(seconds: float) -> str:
+    minutes = int(seconds // 60)
+    parts = [(minutes // 1440, "d"), (minutes // 60 % 24, "h"), (minutes % 60, "m")]
+    return "".join(f"{number}{unit}" for number, unit in parts if number) or f"{int(seconds)}s"
