@@ -1,0 +1,384 @@
+"""The rules, one by one, on snapshots made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
+from packer_publisher.labels import MARKER, OWNER, own_labels, placeholder_labels
+from packer_publisher.placement import Placement
+from packer_publisher.plan import Item, Quirks, Standing, missing, next_call, standings
+from packer_publisher.policy import BucketPolicy
+from packer_publisher.report import Outcome
+from packer_publisher.snapshot import Build, BuildStatus, Latest, Version, label_pairs
+from packer_publisher.steps import (
+    CreateBucket,
+    CreateBuild,
+    CreateVersion,
+    FillBuild,
+    Gather,
+    ReadBucket,
+    ReadVersion,
+    SetStatus,
+)
+from packer_publisher.verdict import judge
+
+T0 = datetime(2026, 11, 1, 12, tzinfo=UTC)
+WEB = ("web", "a1")
+QUIRKS = Quirks()
+OWNERS = {Platform.AWS: "111111111111", Platform.AZURE: "sub-1", Platform.GCE: "project-1"}
+TYPES = {Platform.AWS: "amazon-ebs", Platform.AZURE: "azure-arm", Platform.GCE: "googlecompute"}
+REGIONS = {Platform.AWS: "eu-west-1", Platform.AZURE: "westeurope", Platform.GCE: "europe-west1-b"}
+
+
+def item(
+    platform: Platform = Platform.AWS,
+    expects: str = "",
+    *,
+    identifier: str = "",
+    owner: str = "",
+    whole: bool | None = True,
+    age: int = 0,
+    rules: BucketPolicy | None = None,
+    channels: tuple[str, ...] = (),
+) -> Item:
+    name = identifier or f"{platform}-image"
+    ref = ImageRef(platform, owner or OWNERS[platform], "", name)
+    artifacts = (Artifact(REGIONS[platform], name),)
+    image = Image(ref, name, ImageState.AVAILABLE, T0 - timedelta(minutes=age), artifacts, whole=whole)
+    rules = rules or BucketPolicy()
+    names = tuple(sorted(expects.split()))
+    return Item(image, Placement(*WEB, TYPES[platform], rules, expects=names, channels=channels))
+
+
+def build(
+    subject: Item,
+    status: BuildStatus = BuildStatus.UNSET,
+    *,
+    full: bool = True,
+    owner: bool = True,
+    **fields: object,
+) -> Build:
+    """Return the build of an item as our functions write it, whole or still empty."""
+    component_type = subject.placement.component_type
+    empty = Build(
+        f"build-{component_type}",
+        component_type,
+        status=status,
+        labels=own_labels(subject.image.owner, subject.placement.expects) if owner else placeholder_labels(),
+        created_at=T0,
+    )
+    whole = {"platform": str(subject.image.platform), "artifacts": frozenset(subject.image.artifacts)}
+    return replace(empty, **(whole if full else {}), **fields)  # type: ignore[arg-type]
+
+
+def version(*builds: Build, **fields: object) -> Version:
+    base = Version(*WEB, exists=True, name="v0", builds=builds, created_at=T0, read_at=T0 + timedelta(minutes=1))
+    return replace(base, **fields)  # type: ignore[arg-type]
+
+
+def outcome(subject: Item, at: Version, *, wrote: bool = False) -> Outcome:
+    (verdict,) = judge((subject,), at, wrote=wrote)
+    return verdict.outcome
+
+
+def test_nothing_is_done_before_the_version_is_read() -> None:
+    """Also after a conflict or a lost reply the last read is gone, and the next call is a read."""
+    assert ReadVersion(*WEB) == next_call([item()], None, QUIRKS)
+
+
+def test_an_unknown_version_is_created_and_then_the_bucket_if_that_was_missing() -> None:
+    """GetVersion cannot tell a missing bucket from a missing version, CreateVersion can."""
+    rules = BucketPolicy(create_bucket=True, description="Web", labels=(("team", "a"),))
+    subject = item(rules=rules)
+    assert CreateVersion(*WEB, "HCL2") == next_call([subject], Version(*WEB), QUIRKS)
+    assert CreateBucket("web", "Web", (("team", "a"),)) == next_call(
+        [subject], Version(*WEB, bucket_missing=True), QUIRKS
+    )
+
+
+def test_a_missing_bucket_is_not_created_without_leave() -> None:
+    """create_buckets: true must be written out."""
+    nowhere = Version(*WEB, bucket_missing=True)
+    assert next_call([item()], nowhere, QUIRKS) is None
+    assert Outcome.REJECTED == outcome(item(), nowhere)
+
+
+def test_regions_are_gathered_after_the_read_and_only_where_the_image_is_not_listed() -> None:
+    """A region of a build that is whole already costs one call to the registry and none to the cloud."""
+    subject = item(whole=None)
+    assert Gather("aws-image") == next_call([subject], Version(*WEB), QUIRKS)
+    assert next_call([subject], version(build(item(expects="aws azure"))), QUIRKS) is None
+
+
+def test_the_own_build_comes_first_and_carries_owner_and_declaration() -> None:
+    """Everybody else must see what was declared before anything else happens."""
+    subject = item(expects="amazon-ebs azure-arm gce")
+    expected = CreateBuild(*WEB, "amazon-ebs", own_labels("aws:111111111111", ("amazon-ebs", "azure-arm", "gce")))
+    assert expected == next_call([subject], version(), QUIRKS)
+
+
+def test_an_expected_component_type_becomes_a_placeholder_and_a_platform_never_does() -> None:
+    """A platform name is not the name of any build."""
+    subject = item(expects="amazon-ebs azure-arm gce")
+    own = build(subject, full=False)
+    placeholder = CreateBuild(*WEB, "azure-arm", ((MARKER, "1"),))
+    assert placeholder == next_call([subject], version(own), QUIRKS)
+    filled = next_call([subject], version(own, build(item(Platform.AZURE), full=False, owner=False)), QUIRKS)
+    assert isinstance(filled, FillBuild)
+
+
+@pytest.mark.parametrize(
+    ("expects", "status"),
+    [
+        ("amazon-ebs azure-arm", BuildStatus.DONE),  # the open placeholder holds the version
+        ("aws azure", BuildStatus.UNSET),  # nothing holds it but every build
+        ("amazon-ebs azure", BuildStatus.UNSET),
+        ("", BuildStatus.UNSET),  # the first cloud must not lock out the others
+    ],
+)
+def test_a_build_goes_done_at_once_only_where_open_builds_hold_the_version(expects: str, status: BuildStatus) -> None:
+    """What a version consists of decides how its builds are finished."""
+    subject = item(expects=expects)
+    others = [build(item(Platform.AZURE), full=False, owner=False)] if "azure-arm" in expects else []
+    call = next_call([subject], version(build(subject, full=False), *others), QUIRKS)
+    assert isinstance(call, FillBuild)
+    assert status == call.status
+
+
+def test_a_build_is_filled_in_one_update() -> None:
+    """Platform, artifacts and labels travel together: the platform is the registry's only compare-and-set."""
+    subject = item(Platform.GCE)
+    image = replace(subject.image, labels=(("self_link", "x"),), identity=(("image_id", "7"),), source="base")
+    placement = replace(subject.placement, labels=(("git_sha", "3f"),))
+    call = next_call([Item(image, placement)], version(build(subject, full=False)), QUIRKS)
+    assert isinstance(call, FillBuild)
+    assert ("gce", (Artifact("europe-west1-b", "gce-image"),), "base") == (
+        call.platform,
+        call.artifacts,
+        call.source_external_identifier,
+    )
+    labels = {"self_link": "x", "image_id": "7", "git_sha": "3f", MARKER: "1", OWNER: "gce:project-1"}
+    assert label_pairs(labels) == call.labels
+
+
+def test_a_build_that_is_not_whole_is_created_empty_and_waits() -> None:
+    """It stands open in the registry and holds the version; no further read is needed."""
+    subject = item(whole=False)
+    assert isinstance(next_call([subject], version(), QUIRKS), CreateBuild)
+    waiting = version(build(subject, full=False), fresh=False)
+    assert next_call([subject], waiting, QUIRKS) is None
+    assert Outcome.WAITING == outcome(subject, waiting)
+
+
+def test_a_platform_holds_every_build_until_it_has_a_whole_one() -> None:
+    """Then whoever sees it on a fresh read sets each whole build DONE."""
+    aws, azure = item(expects="aws azure"), item(Platform.AZURE, "aws azure")
+    assert next_call([aws], version(build(aws)), QUIRKS) is None
+    both = version(build(aws), build(azure))
+    assert SetStatus(*WEB, "build-amazon-ebs", "amazon-ebs", BuildStatus.DONE) == next_call([aws], both, QUIRKS)
+    assert ReadVersion(*WEB) == next_call([aws], replace(both, fresh=False), QUIRKS)
+
+
+def test_once_seen_complete_every_build_is_set_done_without_reading_in_between() -> None:
+    """Whoever adds a build meanwhile holds the version by that very build."""
+    aws, azure = item(expects="aws azure"), item(Platform.AZURE, "aws azure")
+    halfway = version(build(aws, BuildStatus.DONE), build(azure), fresh=False, settled=True)
+    assert SetStatus(*WEB, "build-azure-arm", "azure-arm", BuildStatus.DONE) == next_call([aws], halfway, QUIRKS)
+
+
+def test_the_work_ends_on_a_fresh_read_unless_all_declare_the_same_component_types() -> None:
+    """Else two last writers miss each other and nobody finishes."""
+    alike = item(expects="amazon-ebs azure-arm")
+    placeholder = build(item(Platform.AZURE), full=False, owner=False)
+    done = version(build(alike, BuildStatus.DONE), placeholder, fresh=False)
+    assert next_call([alike], done, QUIRKS) is None
+    assert ReadVersion(*WEB) == next_call([replace(alike, placement=replace(alike.placement, channels=("x",)))], done, QUIRKS)
+    other = build(item(Platform.AZURE), BuildStatus.UNSET)
+    assert ReadVersion(*WEB) == next_call([alike], replace(done, builds=(done.builds[0], other)), QUIRKS)
+
+
+def test_an_undeclared_version_is_finished_after_the_quiet_time_by_the_registrys_clock() -> None:
+    """The newest created_at of builds and artifacts counts, never updated_at, never our clock."""
+    subject = item()
+    added = T0 + timedelta(hours=1)
+    held = build(subject, artifacts_created_at=added)
+    early = version(held, read_at=added + timedelta(hours=6, seconds=-1))
+    assert next_call([subject], early, QUIRKS) is None
+    assert Outcome.WAITING == outcome(subject, early, wrote=True)
+    due = version(held, read_at=added + timedelta(hours=6))
+    assert ReadBucket("web") == next_call([subject], due, QUIRKS)
+    assert isinstance(next_call([subject], replace(due, latest=Latest()), QUIRKS), SetStatus)
+    assert next_call([subject], replace(due, read_at=None), QUIRKS) is None
+
+
+def test_an_undeclared_version_is_not_finished_under_a_newer_one() -> None:
+    """Finishing it would pull latest back."""
+    subject = item()
+    due = version(build(subject), read_at=T0 + timedelta(hours=7))
+    newer = replace(due, latest=Latest("b2", "v1", T0 + timedelta(hours=1)))
+    assert next_call([subject], newer, QUIRKS) is None
+    assert Outcome.SUPERSEDED == outcome(subject, newer)
+    older = replace(due, latest=Latest("b2", "v1", T0 - timedelta(hours=1)))
+    assert isinstance(next_call([subject], older, QUIRKS), SetStatus)
+
+
+def test_an_empty_build_of_ours_is_an_expected_name_like_any_other() -> None:
+    """Declared or not, nothing is finished while one of our builds stands empty."""
+    subject = item()
+    empty = build(item(Platform.AZURE), full=False)
+    quiet = version(build(subject), empty, read_at=T0 + timedelta(days=2), latest=Latest())
+    assert next_call([subject], quiet, QUIRKS) is None
+    assert ("azure-arm",) == missing([subject], quiet)
+
+
+def test_the_declaration_is_the_union_of_what_any_image_said() -> None:
+    """What one image says counts for all, whoever handles the version."""
+    azure = item(Platform.AZURE, "aws azure gce")
+    quiet = version(build(item()), build(azure), read_at=T0 + timedelta(days=2), latest=Latest())
+    assert ("gce",) == missing([item()], quiet)
+    assert next_call([item()], quiet, QUIRKS) is None
+
+
+def test_a_sealed_version_takes_nothing_more() -> None:
+    """Its images are unchanged, any other is late and is told how it would have been in time."""
+    sealed = version(build(item(), BuildStatus.DONE), name="v3", status="VERSION_ACTIVE")
+    assert next_call([item()], sealed, QUIRKS) is None
+    assert Outcome.UNCHANGED == outcome(item(), sealed)
+    assert Outcome.COMPLETED == outcome(item(), sealed, wrote=True)
+    assert next_call([item(Platform.AZURE)], sealed, QUIRKS) is None
+    (late,) = judge([item(Platform.AZURE)], sealed, wrote=False)
+    assert Outcome.LATE == late.outcome
+    assert "version a1 (v3) of bucket web was complete before azure-image (azure:sub-1) came" == late.reason
+    assert 'hcp-packer-expects = "aws azure"' in late.remedy
+
+
+def test_another_template_type_is_refused() -> None:
+    """Packer would refuse to resume a version whose stored type is not its own; unset matches any."""
+    other = version(template_type="JSON")
+    assert next_call([item()], other, QUIRKS) is None
+    assert Outcome.REJECTED == outcome(item(), other)
+    assert next_call([item()], replace(other, template_type="TEMPLATE_TYPE_UNSET"), QUIRKS) is not None
+    assert next_call([item(rules=BucketPolicy(template_type="JSON"))], other, QUIRKS) is not None
+
+
+def test_one_component_type_of_two_owners_is_a_conflict_that_names_both() -> None:
+    """What a build contains is written by functions of its owner alone, also while it is empty."""
+    mine, theirs = item(identifier="ami-2"), item(owner="222222222222")
+    for full in (False, True):
+        taken = version(build(theirs, full=full))
+        assert next_call([mine], taken, QUIRKS) is None
+        (verdict,) = judge([mine], taken, wrote=False)
+        assert Outcome.CONFLICT == verdict.outcome
+        assert "aws:222222222222" in verdict.reason
+        assert "aws:111111111111" in verdict.reason
+
+
+def test_a_placeholder_belongs_to_whoever_fills_it() -> None:
+    """The filling update writes the owner."""
+    subject = item(expects="amazon-ebs azure-arm")
+    call = next_call(
+        [subject],
+        version(build(subject, full=False, owner=False), build(item(Platform.AZURE), full=False, owner=False)),
+        QUIRKS,
+    )
+    assert isinstance(call, FillBuild)
+    assert (OWNER, "aws:111111111111") in call.labels
+
+
+def test_a_whole_build_is_never_changed() -> None:
+    """Another image for it is a conflict, whatever its age."""
+    older = item(identifier="ami-0", age=60)
+    taken = version(build(item()))
+    assert next_call([older], taken, QUIRKS) is None
+    assert Outcome.CONFLICT == outcome(older, taken)
+
+
+def test_of_two_images_for_one_empty_build_the_older_wins() -> None:
+    """Among the images of one plan, and where the cloud saw an older one."""
+    newer, older = item(identifier="ami-2"), item(identifier="ami-1", age=5)
+    assert (Standing.RIVAL, Standing.TO_CREATE) == standings([newer, older], version())
+    told = replace(newer, image=replace(newer.image, rival="ami-1"))
+    assert next_call([told], version(), QUIRKS) is None
+    assert Outcome.CONFLICT == outcome(told, version())
+
+
+@pytest.mark.parametrize("status", list(BuildStatus))
+def test_packers_builds_are_never_written(status: BuildStatus) -> None:
+    """A build without our marker, or taken up by a run of Packer, is read and waited for."""
+    subject = item(expects="aws azure")
+    for strange in (
+        replace(build(subject, status, full=False), labels=()),
+        replace(build(subject, status, full=False), packer_run_uuid="6f3c"),
+    ):
+        assert next_call([subject], version(strange), QUIRKS) is None
+        expected = Outcome.CONFLICT if status is BuildStatus.DONE else Outcome.WAITING
+        assert expected == outcome(subject, version(strange))
+
+
+def test_packers_build_satisfies_a_platform_once_it_is_done() -> None:
+    """Packer sends the platform with DONE; until then the platform is waited for."""
+    subject = item(expects="aws azure")
+    packers = Build("b-p", "azure-arm.web", status=BuildStatus.RUNNING, packer_run_uuid="6f3c", created_at=T0)
+    assert next_call([subject], version(build(subject), packers), QUIRKS) is None
+    done = replace(packers, status=BuildStatus.DONE, platform="azure")
+    call = next_call([subject], version(build(subject), done), QUIRKS)
+    assert isinstance(call, SetStatus)
+    assert "build-amazon-ebs" == call.build_id
+
+
+def test_an_image_that_any_build_lists_adds_nothing_but_the_version_goes_on() -> None:
+    """Whatever that build's component type: Packer may have recorded it under its own."""
+    subject = item(expects="aws azure")
+    packers = Build("p", "amazon-ebs.x", BuildStatus.DONE, "aws", frozenset(subject.image.artifacts), created_at=T0)
+    azure = item(Platform.AZURE, "aws azure")
+    call = next_call([subject], version(packers, build(azure)), QUIRKS)
+    assert SetStatus(*WEB, "build-azure-arm", "azure-arm", BuildStatus.DONE) == call
+
+
+def test_a_google_image_is_its_name_and_its_number() -> None:
+    """The same name with another number is another image; a build without a number is taken at its word."""
+    subject = item(Platform.GCE)
+    mine = replace(subject, image=replace(subject.image, identity=(("image_id", "2"),)))
+    other = replace(build(subject), labels=label_pairs({MARKER: "1", OWNER: "gce:project-1", "image_id": "1"}))
+    assert Outcome.CONFLICT == outcome(mine, version(other))
+    assert (Standing.LISTED,) == standings([mine], version(build(subject)))
+
+
+def test_azure_ids_are_compared_without_case() -> None:
+    """ARM answers with the resource group in capitals whatever the event said."""
+    arm_id = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/images/web"
+    subject = item(Platform.AZURE, identifier=arm_id)
+    shouted = frozenset({Artifact("westeurope", arm_id.replace("/rg/", "/RG/"))})
+    assert (Standing.LISTED,) == standings([subject], version(replace(build(subject), artifacts=shouted)))
+
+
+def test_where_the_registry_refuses_unset_to_done_running_is_sent_just_before() -> None:
+    """Only for whole builds, so a handler that dies in between leaves nothing that looks like Packer's."""
+    quirks = Quirks(running_first=True)
+    subject = item(expects="amazon-ebs")
+    filled = next_call([subject], version(build(subject, full=False)), quirks)
+    assert isinstance(filled, FillBuild)
+    assert BuildStatus.UNSET == filled.status
+    running = next_call([subject], version(build(subject)), quirks)
+    assert SetStatus(*WEB, "build-amazon-ebs", "amazon-ebs", BuildStatus.RUNNING) == running
+    done = next_call([subject], version(build(subject, BuildStatus.RUNNING)), quirks)
+    assert SetStatus(*WEB, "build-amazon-ebs", "amazon-ebs", BuildStatus.DONE) == done
+
+
+def test_where_the_registry_refuses_an_identifier_twice_one_region_remains() -> None:
+    """A gallery version has the same id in all its regions; Packer itself lists one."""
+    subject = item(Platform.AZURE)
+    arm_id = subject.image.ref.identifier
+    image = replace(subject.image, artifacts=(Artifact("westeurope", arm_id), Artifact("eastus", arm_id)))
+    both = Item(image, subject.placement)
+    empty = version(build(subject, full=False))
+    call = next_call([both], empty, QUIRKS)
+    assert isinstance(call, FillBuild)
+    assert 2 == len(call.artifacts)
+    call = next_call([both], empty, Quirks(single_region=True))
+    assert isinstance(call, FillBuild)
+    assert (Artifact("westeurope", arm_id),) == call.artifacts
