@@ -43,13 +43,17 @@ PATIENCE = 6
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """The end of one convergence: the verdicts in the order of the items, what was last known and was written."""
+    """The end of one convergence: the verdicts in the order of the items, what was last known and was written.
+
+    ``reduced`` are the writes that list an image in fewer regions than it has (see :class:`Quirks`).
+    """
 
     verdicts: tuple[Verdict, ...]
     items: tuple[Item, ...]
     version: Version
     written: tuple[Write, ...]
     quirks: Quirks
+    reduced: tuple[Write, ...] = ()
 
 
 def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Settled]:
@@ -72,7 +76,8 @@ def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Se
                 continue
         if call is None:
             assert version is not None  # noqa: S101  # next_call asks for a read as long as there is none
-            return Settled(judge(known, version, wrote=bool(written)), known, version, tuple(written), quirks)
+            verdicts = judge(known, version, wrote=bool(written))
+            return Settled(verdicts, known, version, tuple(written), quirks, _reduced(written, known))
         reply = yield call
         if isinstance(reply, OutcomeUnknown):
             lost += 1
@@ -148,6 +153,18 @@ def _learn(call: FillBuild | SetStatus, times: int, quirks: Quirks, items: tuple
     if call.status is BuildStatus.DONE and not quirks.running_first:
         return replace(quirks, running_first=True)
     return quirks
+
+
+def _reduced(written: Sequence[Write], items: Sequence[Item]) -> tuple[Write, ...]:
+    regions = {
+        artifact.external_identifier: len(item.image.artifacts) for item in items for artifact in item.image.artifacts
+    }
+    return tuple(
+        call
+        for call in written
+        if isinstance(call, FillBuild)
+        and any(len(call.artifacts) < regions.get(artifact.external_identifier, 0) for artifact in call.artifacts)
+    )
 
 
 def _what(call: Write) -> str:

@@ -194,7 +194,7 @@ def missing(items: Sequence[Item], version: Version) -> tuple[str, ...]:
     lacking |= {
         build.component_type.casefold(): build.component_type
         for build in version.builds
-        if is_our_build(build) and not is_whole(build)
+        if is_our_build(build) and not is_whole(build) and build.component_type.casefold() not in types
     }
     return tuple(lacking[fold] for fold in sorted(lacking))
 
@@ -297,10 +297,10 @@ def repeats_identifier(image: Image) -> bool:
 
 def _finish(taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Call | None:
     """Set whole builds DONE, once everything that was declared is there (or all has been quiet)."""
-    held = sorted(
-        (b for b in version.builds if is_our_build(b) and is_whole(b) and b.status is not BuildStatus.DONE),
-        key=lambda build: build.id,
-    )
+    held = [build for build in version.builds if is_our_build(build) and build.status is not BuildStatus.DONE]
+    # Whatever is empty here is the double of a whole build, which a registry that compares more than component types
+    # lets two writers make; it is set DONE last, for it is never filled and would hold the version for ever.
+    held.sort(key=lambda build: (not is_whole(build), build.id))
     if not held or missing(taking_part, version):
         return None
     placement = taking_part[0].placement

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
@@ -128,13 +128,25 @@ class Publisher:
             if self._off:
                 reason = "HCP_PACKER_REGISTRY is off: nothing was written"
                 return Publication(_report(Outcome.IGNORED, ref, image, placement, reason=reason), image, placement)
-            return self._converge(ref, cloud, Item(image, placement), deadline, dry_run=dry_run)
+            (publication,) = self._converge((Item(image, placement),), cloud, deadline, dry_run=dry_run)
+            return publication
         except Trouble as trouble:
-            report = _report(Outcome.DEFERRED, ref, image, placement, reason=str(trouble), remedy=trouble.remedy)
-            return Publication(replace(report, retry_after=trouble.retry_after), image, placement, error=trouble)
+            return _deferred(ref, image, placement, trouble)
         except (Rejected, RegistryRefused) as problem:
-            report = _report(Outcome.REJECTED, ref, image, placement, reason=str(problem), remedy=problem.remedy)
-            return Publication(report, image, placement, error=problem)
+            return _rejected(ref, image, placement, problem)
+
+    def converge(self, items: Sequence[Item], deadline: Deadline) -> tuple[Publication, ...]:
+        """Converge one version from several images at once, as the sweep does; all belong to it and to one cloud.
+
+        Trouble and refusals become the reports of all its images.
+        """
+        cloud = self._open_cloud(items[0].image.platform)
+        try:
+            return self._converge(items, cloud, deadline, dry_run=False)
+        except Trouble as trouble:
+            return tuple(_deferred(item.image.ref, item.image, item.placement, trouble) for item in items)
+        except (Rejected, RegistryRefused) as problem:
+            return tuple(_rejected(item.image.ref, item.image, item.placement, problem) for item in items)
 
     def _without_registry(self, ref: ImageRef, image: Image, override: Override | None) -> Report | None:
         """Return the report of an image that needs no look at the registry, None for one that does."""
@@ -162,40 +174,45 @@ class Publisher:
             case ImageState.AVAILABLE:
                 return None
 
-    def _converge(self, ref: ImageRef, cloud: Cloud, item: Item, deadline: Deadline, *, dry_run: bool) -> Publication:
-        performer = _Performer(self.registry, cloud, item, deadline, dry_run=dry_run)
-        settled = _drive(converge((item,), self._quirks), performer, deadline)
+    def _converge(
+        self, items: Sequence[Item], cloud: Cloud, deadline: Deadline, *, dry_run: bool
+    ) -> tuple[Publication, ...]:
+        placement = items[0].placement
+        performer = _Performer(self.registry, cloud, items, deadline, dry_run=dry_run)
+        settled = _drive(converge(items, self._quirks), performer, deadline)
+        notes: list[str] = []
         if not dry_run:
             self._quirks = settled.quirks
-            self._keep_bucket(item.placement, performer, settled, deadline)
-        (verdict,) = settled.verdicts
-        notes = list(item.placement.notes) + performer.notes
-        if settled.quirks.single_region and any(
-            isinstance(s, FillBuild) and len(s.artifacts) == 1 for s in settled.written
-        ):
+            notes += self._keep_bucket(placement, performer, settled, deadline)
+        if any(isinstance(step, FillBuild) and step in settled.reduced for step in settled.written):
             notes.append("HCP refuses one identifier in several regions: only the image's own region is listed")
-        report = replace(
-            _report(verdict.outcome, ref, settled.items[0].image, item.placement, verdict.reason, verdict.remedy),
-            version=settled.version.name,
-            waits_for=verdict.waits_for,
-            notes=tuple(notes),
-            calls=performer.calls,
-        )
-        return Publication(report, settled.items[0].image, item.placement, settled.written, settled.version)
+        publications = []
+        for item, verdict in zip(settled.items, settled.verdicts, strict=True):
+            report = replace(
+                _report(verdict.outcome, item.image.ref, item.image, item.placement, verdict.reason, verdict.remedy),
+                version=settled.version.name,
+                waits_for=verdict.waits_for,
+                notes=(*item.placement.notes, *notes),
+                calls=performer.calls,
+            )
+            publications.append(Publication(report, item.image, item.placement, settled.written, settled.version))
+        return tuple(publications)
 
-    def _keep_bucket(self, placement: Placement, performer: _Performer, settled: Settled, deadline: Deadline) -> None:
+    def _keep_bucket(
+        self, placement: Placement, performer: _Performer, settled: Settled, deadline: Deadline
+    ) -> list[str]:
         """Keep description and labels of a configured bucket true, once per process and without a needless write.
 
         There is no update mask, and whether labels merge or replace is not documented: both are always sent, with
-        what the bucket has beside. A failure is a note, not the image's problem; the next event tries again.
+        what the bucket has beside. A failure is a note (returned), not the image's problem; the next event tries again.
         """
         rules = placement.policy
         key = (rules.project, placement.bucket)
         if (rules.description is None and not rules.labels) or key in self._kept_buckets or not settled.version.exists:
-            return
+            return []
         if any(isinstance(step, CreateBucket) for step in settled.written):
             self._kept_buckets.add(key)
-            return
+            return []
         try:
             performer.calls += 1
             bucket = self.registry.get_bucket(placement.bucket, deadline, rules.project)
@@ -206,26 +223,29 @@ class Publisher:
                 self.registry.update_bucket(placement.bucket, description, labels, deadline, rules.project)
             self._kept_buckets.add(key)
         except (Trouble, RegistryRefused) as problem:
-            performer.notes.append(f"description and labels of the bucket were not brought up to date: {problem}")
+            return [f"description and labels of the bucket were not brought up to date: {problem}"]
+        return []
 
 
 class _Performer:
     """Carries out calls one by one and counts those that go to the registry."""
 
-    def __init__(self, registry: Registry, cloud: Cloud, item: Item, deadline: Deadline, *, dry_run: bool) -> None:
+    def __init__(
+        self, registry: Registry, cloud: Cloud, items: Sequence[Item], deadline: Deadline, *, dry_run: bool
+    ) -> None:
         self._registry = registry
         self._cloud = cloud
-        self._item = item
+        self._items = {item.image.ref.identifier: item for item in items}
         self._deadline = deadline
-        self._project = item.placement.policy.project
+        self._project = items[0].placement.policy.project
         self._prediction = Prediction() if dry_run else None
         self.calls = 0
-        self.notes: list[str] = []
 
     def perform(self, call: Call) -> Reply:
         """Return the reply to one call; refusals and lost replies are replies, other trouble is raised."""
         if isinstance(call, Gather):
-            return self._cloud.gather(self._item.image, self._item.placement, self._deadline)
+            item = self._items[call.identifier]
+            return self._cloud.gather(item.image, item.placement, self._deadline)
         try:
             return self._ask(call) if self._prediction is None else self._prediction.reply(call, self._ask)
         except (RegistryRefused, OutcomeUnknown) as answer:
@@ -289,3 +309,15 @@ def _report(
         reason=reason,
         remedy=remedy,
     )
+
+
+def _deferred(ref: ImageRef, image: Image | None, placement: Placement | None, trouble: Trouble) -> Publication:
+    report = _report(Outcome.DEFERRED, ref, image, placement, reason=str(trouble), remedy=trouble.remedy)
+    return Publication(replace(report, retry_after=trouble.retry_after), image, placement, error=trouble)
+
+
+def _rejected(
+    ref: ImageRef, image: Image | None, placement: Placement | None, problem: Rejected | RegistryRefused
+) -> Publication:
+    report = _report(Outcome.REJECTED, ref, image, placement, reason=str(problem), remedy=problem.remedy)
+    return Publication(report, image, placement, error=problem)
