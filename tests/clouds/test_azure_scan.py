@@ -1,0 +1,119 @@
+"""Which images a scan of a subscription finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from tests.clouds.azure_stand_in import SUBSCRIPTION, TAGS, azure_on, gallery_version, managed_image, soon
+
+from packer_publisher.clouds.azure import Azure
+from packer_publisher.errors import ConfigurationError, CredentialsTrouble
+from packer_publisher.local.arm import Arm
+from packer_publisher.local.server import serving
+from packer_publisher.policy import Policy
+
+SINCE = datetime(2026, 10, 1, tzinfo=UTC)
+UNTIL = datetime(2026, 10, 3, tzinfo=UTC)
+WITHIN = datetime(2026, 10, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def arm() -> Arm:
+    return Arm(now=lambda: WITHIN)
+
+
+@pytest.fixture
+def address(arm: Arm) -> Iterator[str]:
+    with serving(arm.app) as address:
+        yield address
+
+
+@pytest.fixture
+def azure(address: str) -> Iterator[Azure]:
+    with azure_on(address, AZURE_SUBSCRIPTION_ID=SUBSCRIPTION.upper()) as azure:
+        yield azure
+
+
+def scanned(azure: Azure) -> list[str]:
+    return sorted(image.name for image in azure.scan(SINCE, UNTIL, soon()))
+
+
+def test_a_scan_reads_every_page(arm: Arm, azure: Azure) -> None:
+    """Images and versions of all pages are found."""
+    for number in range(5):
+        managed_image(arm, f"web-{number}")
+        gallery_version(arm, f"1.0.{number}")
+    assert [f"gal/web/1.0.{n}" for n in range(5)] + [f"web-{n}" for n in range(5)] == scanned(azure)
+    assert sum(path.endswith("/resources") for path in arm.asked) == 6  # three pages of each kind
+
+
+def test_a_scan_counts_from_creation(arm: Arm, azure: Azure) -> None:
+    """The window takes in its first moment and leaves out its last."""
+    for name, created in {
+        "before": SINCE - timedelta(seconds=1),
+        "first": SINCE,
+        "last": UNTIL - timedelta(seconds=1),
+        "after": UNTIL,
+    }.items():
+        managed_image(arm, name, created=created)
+    assert ["first", "last"] == scanned(azure)
+
+
+def test_a_scan_asks_for_nothing_that_is_not_ours(arm: Arm, azure: Azure) -> None:
+    """Untagged images, old ones and temporary machines are told apart in the list: no request for any of them."""
+    managed_image(arm, "untagged", tags={"team": "web"})
+    managed_image(arm, "old", created=SINCE - timedelta(days=30))
+    gallery_version(arm, "1.0.0", tags={})
+    arm.put_other("rg-images", "Microsoft.Compute/virtualMachines", "pkrvm0", TAGS)
+    assert scanned(azure) == []
+    assert [f"/subscriptions/{SUBSCRIPTION}/resources"] * 2 == [path.lower() for path in arm.asked]
+
+
+def test_a_scan_gives_a_pair_once(arm: Arm, azure: Azure) -> None:
+    """A version that leads to its managed image adds nothing to it."""
+    gallery_version(arm, "1.0.0", source=managed_image(arm, "source"))
+    assert ["source"] == scanned(azure)
+
+
+def test_a_scan_finds_a_managed_image_through_a_later_version(arm: Arm, azure: Azure) -> None:
+    """A version within the window brings the older managed image that it was made from."""
+    gallery_version(arm, "1.0.0", source=managed_image(arm, "source", created=SINCE - timedelta(days=1)))
+    assert ["source"] == scanned(azure)
+
+
+def test_a_scan_with_gallery_gives_both(arm: Arm, address: str) -> None:
+    """With ``gallery`` the managed image stands for what is still waiting for a version."""
+    gallery_version(arm, "1.0.0", source=managed_image(arm, "source"))
+    with azure_on(address, Policy(azure_artifact="gallery"), AZURE_SUBSCRIPTION_ID=SUBSCRIPTION) as azure:
+        assert ["gal/web/1.0.0", "source"] == scanned(azure)
+
+
+def test_a_scan_leaves_out_what_vanishes_meanwhile(arm: Arm, azure: Azure) -> None:
+    """An image that is listed and then not found is not there."""
+    managed_image(arm, "vanishing")
+    arm.fail(404, "ResourceNotFound", path="/images/vanishing")
+    assert scanned(azure) == []
+    assert arm.unmet_faults == 0
+
+
+def test_a_scan_that_may_not_list_says_so(arm: Arm, azure: Azure) -> None:
+    """A refused list is trouble, never an empty account."""
+    arm.fail(403, "AuthorizationFailed", path="/resources")
+    with pytest.raises(CredentialsTrouble) as raised:
+        scanned(azure)
+    assert (
+        str(raised.value) == "Azure refused to show the list of Microsoft.Compute/images in subscription "
+        f"{SUBSCRIPTION} (HTTP 403 AuthorizationFailed)."
+    )
+
+
+def test_a_scan_needs_a_subscription(address: str) -> None:
+    """Without a subscription there is nothing to scan, and the setting is named."""
+    with azure_on(address) as azure, pytest.raises(ConfigurationError) as raised:
+        scanned(azure)
+    assert ("Azure cannot be scanned: no subscription is named.", "set AZURE_SUBSCRIPTION_ID") == (
+        str(raised.value),
+        raised.value.remedy,
+    )

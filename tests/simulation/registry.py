@@ -1,0 +1,119 @@
+"""The local registry's model as publishing sees a registry, without HTTP in between: for very many runs.
+
+Bodies and decoding are those of the real client; only the wire is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from typing import Any
+
+from packer_publisher.deadline import Deadline
+from packer_publisher.errors import RegistryRefused
+from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_refusals import Refusal
+from packer_publisher.local.registry_store import MemoryStore
+from packer_publisher.local.registry_switches import Switches
+from packer_publisher.registry import decoding
+from packer_publisher.snapshot import Bucket, Build, Version
+from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from tests.simulation.world import T0
+
+
+class Clock:
+    """A clock that a test sets forward."""
+
+    def __init__(self, now: datetime = T0) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def forward(self, **by: float) -> None:
+        self.now += timedelta(**by)
+
+
+class ModelRegistry:
+    """A Registry over the model; ``log`` holds the operations in order."""
+
+    def __init__(self, switches: Switches | None = None, seed: int = 0, clock: Clock | None = None) -> None:
+        self.clock = clock or Clock()
+        self.model = RegistryModel(store=MemoryStore(), clock=self.clock, switches=switches or Switches(), seed=seed)
+        self.log: list[str] = []
+
+    @property
+    def calls(self) -> int:
+        return len(self.log)
+
+    def _ask(self, name: str, operation: Callable[..., dict[str, Any]], *arguments: Any) -> dict[str, Any]:
+        self.log.append(name)
+        self.clock.now += timedelta(milliseconds=50)
+        try:
+            return operation(*arguments)
+        except Refusal as refusal:
+            raise RegistryRefused(refusal.message, code=refusal.code, status=refusal.status) from None
+
+    def get_version(self, bucket: str, fingerprint: str, deadline: Deadline, project: str | None = None) -> Version:
+        try:
+            document = self._ask("GetVersion", self.model.get_version, bucket, fingerprint)
+        except RegistryRefused as refusal:
+            if refusal.code in (5, 10):
+                return Version(bucket, fingerprint, read_at=self.clock())
+            raise
+        return decoding.version(document["version"], bucket, fingerprint, self.clock(), fresh=True)
+
+    def create_version(
+        self, bucket: str, fingerprint: str, template_type: str, deadline: Deadline, project: str | None = None
+    ) -> Version:
+        body = {"fingerprint": fingerprint, "template_type": template_type}
+        document = self._ask("CreateVersion", self.model.create_version, bucket, body)
+        return decoding.version(document["version"], bucket, fingerprint, self.clock(), fresh=False)
+
+    def get_bucket(self, bucket: str, deadline: Deadline, project: str | None = None) -> Bucket:
+        try:
+            return decoding.bucket(self._ask("GetBucket", self.model.get_bucket, bucket)["bucket"], bucket)
+        except RegistryRefused as refusal:
+            if refusal.code == 5:
+                return Bucket(bucket, exists=False)
+            raise
+
+    def create_bucket(
+        self,
+        bucket: str,
+        description: str,
+        labels: tuple[tuple[str, str], ...],
+        deadline: Deadline,
+        project: str | None = None,
+    ) -> Bucket:
+        body = {"name": bucket, "description": description, "labels": dict(labels)}
+        return decoding.bucket(self._ask("CreateBucket", self.model.create_bucket, body)["bucket"], bucket)
+
+    def update_bucket(
+        self,
+        bucket: str,
+        description: str,
+        labels: tuple[tuple[str, str], ...],
+        deadline: Deadline,
+        project: str | None = None,
+    ) -> Bucket:
+        body = {"description": description, "labels": dict(labels)}
+        return decoding.bucket(self._ask("UpdateBucket", self.model.update_bucket, bucket, body)["bucket"], bucket)
+
+    def create_build(self, step: CreateBuild, deadline: Deadline, project: str | None = None) -> Build:
+        body = {"component_type": step.component_type, "status": "BUILD_UNSET", "labels": dict(step.labels)}
+        document = self._ask("CreateBuild", self.model.create_build, step.bucket, step.fingerprint, body)
+        return decoding.build(document["build"])
+
+    def update_build(self, step: FillBuild | SetStatus, deadline: Deadline, project: str | None = None) -> Build:
+        body: dict[str, Any] = {"status": step.status.value}
+        if isinstance(step, FillBuild):
+            body |= {
+                "platform": step.platform,
+                "artifacts": [{"external_identifier": a.external_identifier, "region": a.region} for a in step.artifacts],
+                "labels": dict(step.labels),
+            }
+        document = self._ask(
+            "UpdateBuild", self.model.update_build, step.bucket, step.fingerprint, step.build_id, body
+        )
+        return decoding.build(document["build"])
