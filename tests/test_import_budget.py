@@ -43,6 +43,11 @@ NOT_YET = (
 )
 
 
+GOOGLE_FRAMEWORK = {
+    "functions_framework"
+}
+
+
 def run(program: str, **environment: str) -> tuple[set[str], str]:
     """Return the modules that a program has loaded at its end, and what it printed."""
     ending = "import json, sys; print('\\n' + json.dumps(sorted(sys.modules)))"
@@ -125,7 +130,9 @@ def test_the_command_line() -> None:
     assert {"packer_publisher.cli.main", "packer_publisher.cli.program"} == {
         name for name in modules if name.startswith("packer_publisher.cli.")
     }
-    assert set() == unwanted(modules, ("packer_publisher.registry", "packer_publisher.local", "packer_publisher.clouds"))
+    assert set() == unwanted(
+        modules, ("packer_publisher.registry", "packer_publisher.local", "packer_publisher.clouds")
+    )
 
 
 AWS_FOREIGN = {"version": "0", "id": "1", "source": "aws.s3", "detail-type": "Object Created", "detail": {}}
@@ -207,7 +214,23 @@ def test_the_azure_function(event: str) -> None:
     assert set() == {name for name in third_party(modules) if name.startswith("azure.")} - {
         name for name in modules if name.startswith("azure.functions")
     }
-    _assert_lean(modules, cloud="azure", third_party_at_most=170)
+    _assert_lean(modules, cloud="azure", third_party_at_most=120)
+
+
+@pytest.mark.parametrize("event", ["disk_create_snapshot_last", "image_insert_first"])
+def test_the_google_function(event: str) -> None:
+    """The Cloud Run function handles an event that is not ours, or no image yet, with its framework and no SDK."""
+    body = json.loads((ROOT / f"tests/events/gcp/{event}.json").read_text("utf-8"))
+    program = f"""
+        import sys
+        sys.path.insert(0, "functions/gcp")
+        import main
+        print(main.handle({body!r}).outcome)
+    """
+    modules, printed = run(dedent(program))
+    assert "ignored" == printed.strip().splitlines()[-1]
+    assert GOOGLE_FRAMEWORK == packages(third_party(modules))
+    _assert_lean(modules, cloud="gcp", third_party_at_most=300)
 
 
 def _assert_lean(modules: set[str], *, cloud: str, third_party_at_most: int) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -179,3 +181,27 @@ def test_a_missing_extra_is_named() -> None:
         "",
         'Error: this needs boto3, which is not installed\nWhat to do: pip install "packer-publisher[aws]"\n',
     ) == (done.returncode, done.stdout, done.stderr)
+
+
+def test_an_interrupted_command_says_how_to_go_on() -> None:
+    """Ctrl-C while a cloud does not answer: status 130, as shells have it."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        environ = {
+            **os.environ,
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{silent.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "AKIAFAKE",
+            "AWS_SECRET_ACCESS_KEY": "fake",
+            "NO_PROXY": "127.0.0.1",
+        }
+        words = ["publish", AMI, "--bucket", "web", "--fingerprint", "abc-1"]
+        command = [sys.executable, "-c", "from packer_publisher.cli.main import main; main()", *words]
+        with subprocess.Popen(
+            command, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        ) as running:
+            silent.settimeout(30)
+            connection, _ = silent.accept()
+            with connection:
+                running.send_signal(signal.SIGINT)
+                stdout, stderr = running.communicate(timeout=30)
+    remedy = "run it again: what was written stays, and it goes on from there"
+    assert (130, "", f"Error: interrupted\nWhat to do: {remedy}\n") == (running.returncode, stdout, stderr)

@@ -61,6 +61,24 @@ AMBIGUOUS: list[Turn] = [
 ]
 
 
+class ClosedPort:
+    """A peer whose API port is closed while its token endpoint lives."""
+
+    def __enter__(self) -> ClosedPort:
+        self.peer = Peer()
+        other = Peer()
+        self.address = other.address
+        other.close()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.peer.close()
+
+    def client(self) -> HCPPacker:
+        """Return a client that is sent to the closed port."""
+        return self.peer.client(HCP_API_ADDRESS=self.address)
+
+
 @pytest.mark.parametrize("status", [429, 500, 502, 503, 504])
 def test_a_read_is_repeated_on_passing_trouble(peer: Peer, hcp: HCPPacker, clock: Time, status: int) -> None:
     """Reads are repeated on 429, 500, 502, 503 and 504, and each request counts."""
@@ -148,7 +166,7 @@ def test_a_write_is_repeated_on_429(peer: Peer, hcp: HCPPacker, clock: Time, ope
 
 def test_a_write_is_repeated_where_nothing_was_sent(clock: Time) -> None:
     """A connection that was never established carried no write; it is tried again, and no call is counted."""
-    with Peer_gone() as gone, gone.client() as client, pytest.raises(RegistryTrouble) as caught:
+    with ClosedPort() as closed, closed.client() as client, pytest.raises(RegistryTrouble) as caught:
         client.create_version("web", "abc", "HCL2", clock.deadline())
 
     assert not isinstance(caught.value, OutcomeUnknown)
@@ -157,24 +175,15 @@ def test_a_write_is_repeated_where_nothing_was_sent(clock: Time) -> None:
     assert [0.25, 0.5, 1.0, 2.0, 4.0] == clock.pauses
 
 
-def Peer_gone() -> _Gone:  # noqa: N802 - reads like the class that it stands for
-    """Return a peer whose API port is closed while its token endpoint lives."""
-    return _Gone()
+def test_a_read_tells_that_nobody_answers(clock: Time) -> None:
+    """A closed port is said in words that a person can act on."""
+    with ClosedPort() as closed, closed.client() as client, pytest.raises(RegistryTrouble) as caught:
+        client.get_version("web", "abc", clock.deadline(0.2))
 
-
-class _Gone:
-    def __enter__(self) -> _Gone:
-        self.peer = Peer()
-        other = Peer()
-        self.address = other.address
-        other.close()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.peer.close()
-
-    def client(self) -> HCPPacker:
-        return self.peer.client(HCP_API_ADDRESS=self.address)
+    assert str(caught.value).startswith(
+        "GetVersion of bucket 'web', version 'abc': HCP cannot be reached (no connection: "
+    )
+    assert str(caught.value).endswith("; no time was left for another try after 1 try.")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ It stands in for what the three clouds would answer, not for any code of ours: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -31,7 +31,6 @@ class World:
         tags: dict[str, str],
         *,
         age: int = 0,
-        tagged: bool = True,
     ) -> list[ImageRef]:
         """Add the image or images of one build and return their addresses: on AWS one for each region."""
         regions = list(regions)
@@ -46,7 +45,7 @@ class World:
                     ImageState.AVAILABLE,
                     created,
                     artifacts,
-                    tags=tags if tagged else {},
+                    tags=tags,
                     architecture="x86_64",
                     whole=None,
                 )
@@ -63,7 +62,7 @@ class World:
         )
         return [ref]
 
-    def tag(self, ref: ImageRef, tags: dict[str, str]) -> None:
+    def tag(self, ref: ImageRef, tags: Mapping[str, str]) -> None:
         """Give an image its tags, as Packer does region by region at the end of its run."""
         self.images[ref] = replace(self.images[ref], tags=tags)
 

@@ -1,0 +1,432 @@
+"""Each operation sends what HCP Packer's interface describes, and returns values."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+
+import pytest
+from tests.registry.peer import BASE, ORGANIZATION, PROJECT, Peer, Says, Time, build_body, refusal, version_body
+
+from packer_publisher import __version__
+from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble
+from packer_publisher.image import Artifact
+from packer_publisher.publish import Registry
+from packer_publisher.registry import (
+    Assignment,
+    Complete,
+    FoundArtifact,
+    HCPPacker,
+    RegistryState,
+    Relation,
+    Restore,
+    Revoke,
+    VersionChange,
+    VersionName,
+)
+from packer_publisher.registry.decoding import build
+from packer_publisher.snapshot import Bucket, BuildStatus, Channel
+from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+
+BUILT = Says({"build": build_body()})
+OPEN = Says({"version": version_body()})
+
+
+def sent(peer: Peer) -> list[tuple[str, str, object]]:
+    """Return method, path below the project, and body of each request."""
+    return [(r.method, r.target.removeprefix(BASE), r.json if r.content else None) for r in peer.api]
+
+
+def test_the_client_is_a_registry(hcp: HCPPacker) -> None:
+    """HCPPacker satisfies the protocol that publishing needs; mypy checks the assignment."""
+    registry: Registry = hcp
+
+    assert 0 == registry.calls
+
+
+def test_every_request_says_who_asks(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """User-Agent and X-HCP-Source-Channel name this program and its version."""
+    peer.says(OPEN)
+
+    hcp.get_version("web", "abc", clock.deadline())
+
+    product = f"packer-publisher/{__version__}"
+    headers = peer.api[0].headers
+    assert (product, product) == (headers["user-agent"], headers["x-hcp-source-channel"])
+    assert "application/json" == headers["accept"]
+    assert product == peer.auth[0].headers["user-agent"]
+
+
+def test_get_version_is_one_request_with_builds(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """GetVersion carries the builds, so nothing else is read."""
+    peer.says(Says({"version": version_body("v3", builds=[build_body()])}))
+
+    version = hcp.get_version("web", "abc", clock.deadline())
+
+    assert [("GET", "/buckets/web/versions/abc", None)] == sent(peer)
+    assert ("v3", True, True) == (version.name, version.complete, version.fresh)
+    assert (build(build_body()),) == version.builds
+    assert datetime(2026, 11, 21, 9, tzinfo=UTC) == version.created_at
+
+
+@pytest.mark.parametrize(
+    ("template_type", "body"),
+    [
+        ("HCL2", {"fingerprint": "abc", "template_type": "HCL2"}),
+        ("TEMPLATE_TYPE_UNSET", {"fingerprint": "abc"}),
+    ],
+)
+def test_create_version(peer: Peer, hcp: HCPPacker, clock: Time, template_type: str, body: object) -> None:
+    """An unset template type is left out; the new version is no fresh read."""
+    peer.says(OPEN)
+
+    version = hcp.create_version("web", "abc", template_type, clock.deadline())
+
+    assert [("POST", "/buckets/web/versions", body)] == sent(peer)
+    assert (True, False) == (version.exists, version.fresh)
+
+
+def test_buckets_are_created_and_updated_with_both_fields(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Description and labels always travel together, because no update mask exists."""
+    answer = Says({"bucket": {"name": "web", "description": "d", "labels": {"a": "b"}}})
+    peer.says(answer, answer)
+
+    created = hcp.create_bucket("web", "d", (("a", "b"),), clock.deadline())
+    updated = hcp.update_bucket("web", "", (), clock.deadline())
+
+    assert [
+        ("PUT", "/buckets", {"name": "web", "description": "d", "labels": {"a": "b"}}),
+        ("PATCH", "/buckets/web", {"description": "", "labels": {}}),
+    ] == sent(peer)
+    assert Bucket("web", True, "d", (("a", "b"),)) == created == updated
+
+
+def test_create_build_is_unset_and_empty(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """A build is created with its labels and nothing that could complete the version."""
+    peer.says(BUILT)
+
+    hcp.create_build(CreateBuild("web", "abc", "amazon-ebs.ubuntu", (("a", "b"),)), clock.deadline())
+
+    body = {"component_type": "amazon-ebs.ubuntu", "status": "BUILD_UNSET", "labels": {"a": "b"}}
+    assert [("POST", "/buckets/web/versions/abc/builds", body)] == sent(peer)
+
+
+@pytest.mark.parametrize("source", ["", "ami-base"])
+def test_fill_build_is_one_update(peer: Peer, hcp: HCPPacker, clock: Time, source: str) -> None:
+    """Platform, artifacts, labels and status travel in one PATCH; an unknown source is left out."""
+    peer.says(BUILT)
+    artifacts = (Artifact("eu-west-1", "ami-1"), Artifact("us-east-1", "ami-2"))
+
+    hcp.update_build(
+        FillBuild("web", "abc", "b1", "amazon-ebs", BuildStatus.UNSET, "aws", artifacts, (("a", "b"),), source),
+        clock.deadline(),
+    )
+
+    body = {
+        "status": "BUILD_UNSET",
+        "platform": "aws",
+        "artifacts": [
+            {"external_identifier": "ami-1", "region": "eu-west-1"},
+            {"external_identifier": "ami-2", "region": "us-east-1"},
+        ],
+        "labels": {"a": "b"},
+        **({"source_external_identifier": source} if source else {}),
+    }
+    assert [("PATCH", "/buckets/web/versions/abc/builds/b1", body)] == sent(peer)
+
+
+def test_set_status_sends_the_status_alone(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """A platform sent twice is refused, labels may be replaced: a status travels alone."""
+    peer.says(BUILT)
+
+    hcp.update_build(SetStatus("web", "abc", "b1", "amazon-ebs", BuildStatus.DONE), clock.deadline())
+
+    assert [("PATCH", "/buckets/web/versions/abc/builds/b1", {"status": "BUILD_DONE"})] == sent(peer)
+
+
+def test_deletions_need_no_body(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Deleting answers {} or nothing at all."""
+    peer.says(Says({}), Says(text="", status=204), Says({}), Says({}))
+
+    hcp.delete_build("web", "abc", "b1", clock.deadline())
+    hcp.delete_channel("web", "prod", clock.deadline())
+    hcp.delete_version("web", "abc", clock.deadline())
+    hcp.delete_bucket("web", clock.deadline())
+
+    assert [
+        ("DELETE", "/buckets/web/versions/abc/builds/b1", None),
+        ("DELETE", "/buckets/web/channels/prod", None),
+        ("DELETE", "/buckets/web/versions/abc", None),
+        ("DELETE", "/buckets/web", None),
+    ] == sent(peer)
+
+
+def test_lists_are_read_to_their_last_page(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Each page names the next one; an empty token ends the list."""
+    peer.says(
+        Says({"buckets": [{"name": "a"}], "pagination": {"next_page_token": "p/2"}}),
+        Says({"buckets": None, "pagination": {"next_page_token": "p3"}}),
+        Says({"buckets": [{"name": "b"}], "pagination": {"next_page_token": ""}}),
+    )
+
+    assert (Bucket("a"), Bucket("b")) == hcp.list_buckets(clock.deadline())
+    assert [
+        ("GET", "/buckets", None),
+        ("GET", "/buckets?pagination.next_page_token=p%2F2", None),
+        ("GET", "/buckets?pagination.next_page_token=p3", None),
+    ] == sent(peer)
+
+
+def test_a_list_never_runs_in_circles(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """A page token that comes twice would never end."""
+    page = Says({"builds": [build_body()], "pagination": {"next_page_token": "again"}})
+    peer.says(page, page)
+
+    with pytest.raises(RegistryTrouble) as caught:
+        hcp.list_builds("web", "abc", clock.deadline())
+
+    assert (
+        "ListBuilds of bucket 'web', version 'abc': the list leads in a circle, HCP gave the same page token twice."
+        == str(caught.value)
+    )
+
+
+def test_a_limited_list_asks_for_no_more_pages(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Pages are asked for when they are wanted."""
+    peer.says(Says({"versions": [version_body("v2"), version_body("v1")], "pagination": {"next_page_token": "x"}}))
+
+    versions = hcp.list_versions("web", clock.deadline(), limit=2)
+
+    assert ["v2", "v1"] == [version.name for version in versions]
+    assert [("GET", "/buckets/web/versions?sorting.order_by=created_at+desc", None)] == sent(peer)
+
+
+def test_a_search_is_a_read(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """The search is a POST that writes nothing, so it is repeated like a read."""
+    hit = {
+        "bucket": {"id": "1", "name": "web", "labels": {}},
+        "version": {"id": "2", "name": "v3", "fingerprint": "abc", "status": "VERSION_ACTIVE"},
+        "build": build_body(),
+    }
+    peer.says(Says(status=503, text="busy"), Says({"artifacts": [hit], "pagination": None}))
+
+    found = hcp.search_external_artifact("ami-1", clock.deadline(), platform="aws")
+
+    assert (FoundArtifact("web", "abc", "v3", "VERSION_ACTIVE", build(build_body())),) == found
+    assert ("POST", "/_search/external_artifact", {"external_identifier": "ami-1", "platform": "aws"}) == sent(peer)[1]
+
+
+def test_channels(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Channels are listed, read, created, and None where there is none."""
+    body = {"name": "prod", "managed": False, "restricted": True, "version": version_body("v1")}
+    peer.says(Says({"channels": [body]}), Says({"channel": body}), refusal(404, 5, "none"), Says({"channel": body}))
+    channel = Channel("prod", restricted=True, version_fingerprint="abc", version_name="v1")
+
+    assert (channel,) == hcp.list_channels("web", clock.deadline())
+    assert channel == hcp.get_channel("web", "prod", clock.deadline())
+    assert hcp.get_channel("web", "none", clock.deadline()) is None
+    assert channel == hcp.create_channel("web", "prod", clock.deadline(), version_fingerprint="abc", restricted=True)
+    assert (
+        "POST",
+        "/buckets/web/channels",
+        {"name": "prod", "restricted": True, "version_fingerprint": "abc"},
+    ) == sent(peer)[3]
+
+
+@pytest.mark.parametrize(
+    ("changes", "body"),
+    [
+        ({"version_fingerprint": "abc"}, {"version_fingerprint": "abc", "update_mask": "versionFingerprint"}),
+        ({"version_fingerprint": ""}, {"version_fingerprint": "", "update_mask": "versionFingerprint"}),
+        ({"restricted": False}, {"restricted": False, "update_mask": "restricted"}),
+        (
+            {"version_fingerprint": "abc", "restricted": True},
+            {"version_fingerprint": "abc", "restricted": True, "update_mask": "versionFingerprint,restricted"},
+        ),
+    ],
+)
+def test_a_channel_update_names_what_it_changes(
+    peer: Peer, hcp: HCPPacker, clock: Time, changes: dict[str, object], body: object
+) -> None:
+    """HCP refuses an update without a mask, and under the mask a missing field is emptied."""
+    peer.says(Says({"channel": {"name": "prod"}}))
+
+    hcp.update_channel("web", "prod", clock.deadline(), **changes)  # type: ignore[arg-type]  # parametrized
+
+    assert [("PATCH", "/buckets/web/channels/prod", body)] == sent(peer)
+
+
+def test_a_channel_update_without_a_change_is_a_mistake(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Nothing to change is nothing to send."""
+    with pytest.raises(ValueError, match="^update_channel needs version_fingerprint or restricted$"):
+        hcp.update_channel("web", "prod", clock.deadline())
+
+
+def test_channel_history_and_assignment(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """The history is read newest first; an assignment copies one channel's version to another."""
+    row = {"assigned_at": "2026-11-21T09:00:00Z", "author_id": "HCP Packer", "version": version_body("v1")}
+    peer.says(
+        Says({"history": [row], "count": 1, "pagination": {}}),
+        Says({"source_channel": {"name": "dev"}, "target_channel": {"name": "prod"}, "fingerprint": "abc"}),
+    )
+
+    history = hcp.channel_history("web", "latest", clock.deadline())
+    target = hcp.assign("web", "dev", "prod", clock.deadline())
+
+    assert (Assignment(datetime(2026, 11, 21, 9, tzinfo=UTC), "HCP Packer", "abc", "v1"),) == history
+    assert Channel("prod") == target
+    assert (
+        "POST",
+        "/buckets/web/channels/assign",
+        {"source_channel": "dev", "target_channel": "prod"},
+    ) == sent(peer)[1]
+
+
+def test_ancestry(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Parents and children come as relations of two versions."""
+    relation = {
+        "parent": {"bucket_name": "base", "channel_name": "prod", "version_fingerprint": "p", "version_name": "v7"},
+        "child": {"bucket_name": "web", "version_fingerprint": "abc", "version_name": "v1"},
+        "status": "UP_TO_DATE",
+    }
+    peer.says(Says({"relations": [relation], "total_count": 1}))
+
+    found = hcp.bucket_ancestry("web", clock.deadline(), fingerprint="abc")
+
+    expected = Relation(VersionName("base", "p", "v7"), VersionName("web", "abc", "v1"), "prod", "UP_TO_DATE")
+    assert (expected,) == found
+    assert "/buckets/web/ancestry?type=ANCESTRY_TYPE_PARENTS&version_fingerprint=abc" == sent(peer)[0][1]
+
+
+@pytest.mark.parametrize("none", [refusal(404, 5, "none"), Says({"registry": None}), Says({})])
+def test_the_registry_itself(peer: Peer, hcp: HCPPacker, clock: Time, none: Says) -> None:
+    """A registry tells its tier and whether it is active; None where there is none."""
+    peer.says(Says({"registry": {"id": "r", "config": {"activated": True, "feature_tier": "STANDARD"}}}), none)
+
+    assert RegistryState("r", activated=True, tier="STANDARD") == hcp.get_registry(clock.deadline())
+    assert hcp.get_registry(clock.deadline()) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "body"),
+    [
+        (Complete(), {"complete": True}),
+        (Restore(), {"restore": True}),
+        (
+            Revoke("CVE", descendants=False),
+            {
+                "revoke_in": "0s",
+                "revocation_message": "CVE",
+                "skip_descendants_revocation": True,
+                "disable_rollback_channels": False,
+            },
+        ),
+    ],
+)
+def test_a_version_is_changed(peer: Peer, hcp: HCPPacker, clock: Time, change: VersionChange, body: object) -> None:
+    """Complete, revoke and restore are one PATCH; an operation that is done needs no waiting."""
+    peer.says(Says({"version": version_body("v1"), "operation": {"id": "o", "state": "DONE"}}))
+
+    version = hcp.update_version("web", "abc", change, clock.deadline())
+
+    assert [("PATCH", "/buckets/web/versions/abc", body)] == sent(peer)
+    assert ("v1", False) == (version.name, version.fresh)
+
+
+WAITING = Says({"version": version_body("v1"), "operation": {"id": "o", "state": "PENDING"}})
+WAIT = f"/operation/2020-05-05/organizations/{ORGANIZATION}/projects/{PROJECT}/operations/o/wait?timeout=5s"
+
+
+def test_a_revocation_is_waited_for(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """An immediate revocation is an operation; the version is read when it is done."""
+    peer.says(
+        WAITING,
+        Says({"operation": {"id": "o", "state": "RUNNING"}}),
+        Says({"operation": {"id": "o", "state": "DONE", "error": None}}),
+        Says({"version": version_body("v1", status="VERSION_REVOKED")}),
+    )
+
+    version = hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline())
+
+    assert "VERSION_REVOKED" == version.status
+    assert [WAIT, WAIT] == [request.target for request in peer.api[1:3]]
+
+
+def test_a_revocation_that_fails_is_refused(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """What the operation says is what the caller gets."""
+    peer.says(WAITING, Says({"operation": {"state": "DONE", "error": {"code": 9, "message": "not now\n"}}}))
+
+    with pytest.raises(RegistryRefused) as caught:
+        hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline())
+
+    assert "UpdateVersion of bucket 'web', version 'abc': HCP could not do it (code 9): not now." == str(caught.value)
+    assert 9 == caught.value.code
+
+
+def test_a_revocation_that_does_not_end_in_time_is_unknown(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """The change was accepted; whether it is done is for a read to tell."""
+    running = Says({"operation": {"id": "o", "state": "RUNNING"}})
+    peer.says(WAITING, running, running)
+
+    with pytest.raises(OutcomeUnknown) as caught:
+        hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline(0.3))
+
+    assert (
+        "UpdateVersion of bucket 'web', version 'abc': HCP has begun the change, but had not finished it when the "
+        "time was over." == str(caught.value)
+    )
+
+
+def test_a_proxy_is_never_asked_for_this_machine(
+    peer: Peer, hcp: HCPPacker, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loopback goes past any proxy of the environment: the proxy's localhost is another one."""
+    for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.setenv(variable, "http://127.0.0.1:9")
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    peer.says(OPEN)
+
+    assert hcp.get_version("web", "abc", clock.deadline()).exists
+
+
+def test_a_proxy_is_asked_for_everything_else(peer: Peer, clock: Time, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other hosts go through the proxy that the environment names; here the peer plays it."""
+    monkeypatch.setenv("http_proxy", f"http://{peer.address}")
+    for variable in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    peer.says(OPEN)
+
+    with peer.client(HCP_API_ADDRESS="hcp.invalid:8080") as client:
+        client.get_version("web", "abc", clock.deadline())
+
+    assert [f"http://hcp.invalid:8080{BASE}/buckets/web/versions/abc"] == [request.target for request in peer.api]
+
+
+def test_a_redirect_is_not_followed(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """A redirect would carry the token to whoever it names."""
+    peer.says(*[Says(status=307, text="", headers={"Location": "http://127.0.0.1:9/"})] * 6)
+
+    with pytest.raises(RegistryTrouble, match="HCP answered 307, without a word; given up after 6 tries"):
+        hcp.get_version("web", "abc", clock.deadline())
+
+
+def test_importing_the_client_imports_no_library() -> None:
+    """An event that is not ours never pays for httpx, let alone for a cloud's SDK."""
+    script = (
+        "import sys, packer_publisher.registry as registry\n"
+        "registry.HCPPacker.from_environment({'HCP_CLIENT_ID': 'a', 'HCP_CLIENT_SECRET': 'b'})\n"
+        "print(sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)"
+        " - {'__main__', 'packer_publisher', 'sitecustomize', 'usercustomize'}))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", "import site; " + script],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={"PYTHONPATH": ":".join(sys.path)},
+    )
+
+    assert ("[]\n", "") == (done.stdout, done.stderr)
