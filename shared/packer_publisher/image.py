@@ -97,7 +97,8 @@ class Image:
     that tell this image from another of the same external identifier (Google: ``project_id``, ``image_id``);
     ``labels`` are those that Packer's own plugin would write. ``source`` is the exact parent image where the cloud
     knows it for certain. ``rival`` names an older image of the same owner, component type and region, which takes
-    precedence.
+    precedence. ``stands_behind`` is set on an image that is only the source of the one to be listed (Azure: a managed
+    image where gallery versions are the artifacts): labels of the build that was made from it.
     """
 
     ref: ImageRef
@@ -113,6 +114,7 @@ class Image:
     whole: bool | None = True
     lacks: str = ""
     rival: str = ""
+    stands_behind: tuple[tuple[str, str], ...] = ()
 
     @property
     def platform(self) -> Platform:

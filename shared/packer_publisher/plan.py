@@ -144,8 +144,10 @@ def lists(build: Build, image: Image) -> bool:
 
     Identifiers are compared without case on Azure (ARM changes the casing of resource groups). A Google image is its
     name and its number together, because a name can be given again; a build that carries no number (Packer's own)
-    is taken at its word.
+    is taken at its word. An image that only stands behind another is listed with that one.
     """
+    if image.stands_behind and build.label(OWNER) == image.owner and build.platform:
+        return all(build.label(key).casefold() == value.casefold() for key, value in image.stands_behind)
     return any(artifact_matches(artifact, image) for artifact in build.artifacts) and all(
         build.label(key) in ("", value) for key, value in image.identity
     )

@@ -182,7 +182,9 @@ def test_a_google_list_that_would_fall_apart_is_refused(value: str, problem: str
 def test_lists_have_limits() -> None:
     """At most 16 expected names, 8 channels, 32 regions."""
     many = " ".join(f"amazon-ebs.n{n}" for n in range(17))
-    assert "hcp-packer-expects has 17 names, more than 16" == refusal(image(bucket="web", fingerprint="a", expects=many))
+    assert "hcp-packer-expects has 17 names, more than 16" == refusal(
+        image(bucket="web", fingerprint="a", expects=many)
+    )
     channels = " ".join(f"channel-{n}" for n in range(9))
     assert "hcp-packer-channels has 9 names, more than 8" == refusal(
         image(bucket="web", fingerprint="a", channels=channels)
@@ -234,7 +236,9 @@ def test_control_characters_are_refused_and_shown_escaped(character: str) -> Non
 
 def test_huge_and_too_many_tags_are_refused() -> None:
     """No cloud allows them, so whatever sent them is not a cloud."""
-    assert "is 2049 characters long, more than 2048" in refusal(image(bucket="web", fingerprint="a", expects="x" * 2049))
+    assert "is 2049 characters long, more than 2048" in refusal(
+        image(bucket="web", fingerprint="a", expects="x" * 2049)
+    )
     crowd = {f"tag-{n}": "x" for n in range(127)}
     assert "carries 129 tags, more than 128" == refusal(image(bucket="web", fingerprint="a", **crowd))
 
@@ -246,7 +250,9 @@ def test_labels_come_from_an_allow_list_and_a_prefix() -> None:
     assert (("git_sha", "3f2a"), ("team", "T" * 256)) == placement.labels
 
 
-@pytest.mark.parametrize("label", ["image-owner", "packer-publisher", "expects", "expects-2", "Image-Owner", "image_id"])
+@pytest.mark.parametrize(
+    "label", ["image-owner", "packer-publisher", "expects", "expects-2", "Image-Owner", "image_id"]
+)
 def test_a_tag_cannot_set_a_label_by_which_functions_know_each_other(label: str) -> None:
     """Else a tag could claim another account's build or declare names for it."""
     tags = {f"hcp-packer-label-{label}": "aws:999999999999"}

@@ -196,7 +196,9 @@ def test_the_work_ends_on_a_fresh_read_unless_all_declare_the_same_component_typ
     placeholder = build(item(Platform.AZURE), full=False, owner=False)
     done = version(build(alike, BuildStatus.DONE), placeholder, fresh=False)
     assert next_call([alike], done, QUIRKS) is None
-    assert ReadVersion(*WEB) == next_call([replace(alike, placement=replace(alike.placement, channels=("x",)))], done, QUIRKS)
+    assert ReadVersion(*WEB) == next_call(
+        [replace(alike, placement=replace(alike.placement, channels=("x",)))], done, QUIRKS
+    )
     other = build(item(Platform.AZURE), BuildStatus.UNSET)
     assert ReadVersion(*WEB) == next_call([alike], replace(done, builds=(done.builds[0], other)), QUIRKS)
 
@@ -354,6 +356,19 @@ def test_azure_ids_are_compared_without_case() -> None:
     subject = item(Platform.AZURE, identifier=arm_id)
     shouted = frozenset({Artifact("westeurope", arm_id.replace("/rg/", "/RG/"))})
     assert (Standing.LISTED,) == standings([subject], version(replace(build(subject), artifacts=shouted)))
+
+
+def test_an_image_that_stands_behind_a_listed_one_is_listed_with_it() -> None:
+    """A managed image whose gallery version is the artifact is no rival of that version, whichever event came first."""
+    subject = item(Platform.AZURE, identifier="managed", whole=False)
+    source = (("managed_image_name", "Web-1"),)
+    behind = replace(subject, image=replace(subject.image, stands_behind=source))
+    made = build(item(Platform.AZURE))
+    labels = (*made.labels, ("managed_image_name", "web-1"))
+    assert (Standing.LISTED,) == standings([behind], version(replace(made, labels=labels)))
+    assert (Standing.TAKEN,) == standings([behind], version(made))
+    stranger = build(item(Platform.AZURE, owner="sub-2"))
+    assert (Standing.TAKEN,) == standings([behind], version(replace(stranger, labels=(*stranger.labels, labels[-1]))))
 
 
 def test_where_the_registry_refuses_unset_to_done_running_is_sent_just_before() -> None:

@@ -110,10 +110,11 @@ class ModelRegistry:
         if isinstance(step, FillBuild):
             body |= {
                 "platform": step.platform,
-                "artifacts": [{"external_identifier": a.external_identifier, "region": a.region} for a in step.artifacts],
+                "artifacts": [
+                    {"external_identifier": artifact.external_identifier, "region": artifact.region}
+                    for artifact in step.artifacts
+                ],
                 "labels": dict(step.labels),
             }
-        document = self._ask(
-            "UpdateBuild", self.model.update_build, step.bucket, step.fingerprint, step.build_id, body
-        )
+        document = self._ask("UpdateBuild", self.model.update_build, step.bucket, step.fingerprint, step.build_id, body)
         return decoding.build(document["build"])

@@ -133,8 +133,8 @@ def test_any_order_ends_in_the_same_artifacts_whatever_the_registry_does(chunk: 
             run_all([Handler(world, registry, refs[0], POLICY) for refs in teams.values()], random.Random(seed))
         version = registry.get_version("web", "3f2a-77", DEADLINE)
         held = {
-            TYPES[team]: frozenset(a for build in version.builds if build.component_type == TYPES[team] for a in build.artifacts)
-            for team in teams
+            name: frozenset(a for build in version.builds if build.component_type == name for a in build.artifacts)
+            for name in TYPES.values()
         }
         wanted = {name: found[1] for name, found in reference(world, teams).items()}  # type: ignore[index]
         assert wanted == held, f"seed {seed}: {switches}"

@@ -129,5 +129,7 @@ def _version_table(name: str, rows: Sequence[Row]) -> Table:
 
 
 def _short(artifact: str) -> str:
-    """Return an artifact that fits a table: an ARM id begins with what every id of the subscription shares."""
-    return artifact if not artifact.startswith("/subscriptions/") else "…/" + artifact.split("/providers/")[-1]
+    """Return an artifact that fits a table: an ARM id begins with what all ids of the resource group share."""
+    if not artifact.startswith("/subscriptions/"):
+        return artifact
+    return "…/" + "/".join(artifact.split("/")[-5:]) if "/versions/" in artifact else "…/" + artifact.rpartition("/")[2]

@@ -97,13 +97,13 @@ class Stage:
             "NO_PROXY": "127.0.0.1,localhost",
         }
         enter(_environment(environment))
+        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server writes a line for each request
         self._aws = enter(LocalAWS()).account(ACCOUNT)
         self._queue = LocalDelivery(self._aws, environment)
         self._lines = _Lines()
         with redirect_stdout(self._lines):  # the Lambda's logger takes the stream that it finds when it is made
             self._lambda = load_function("aws/handler.py")
         self._azure = load_function("azure/function_app.py")
-        logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server writes a line for each request
         azure_log = logging.getLogger("packer_publisher")
         handler = logging.StreamHandler(self._lines)
         azure_log.addHandler(handler)
