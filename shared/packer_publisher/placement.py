@@ -83,20 +83,10 @@ def place(image: Image, policy: Policy, override: Override | None = None) -> Pla
     Raises :class:`~packer_publisher.errors.Rejected` when it carries contract tags that break the rules: one of
     the two required ones missing, a bad name, an unreadable list, a bucket that is not allowed.
     """
-    fields = _contract_fields(image, policy)
-    if override is not None:
-        fields |= {
-            name: value
-            for name, value in (
-                ("bucket", override.bucket),
-                ("fingerprint", override.fingerprint),
-                ("component_type", override.component_type),
-            )
-            if value
-        }
-    if not fields and not (override and override.expects):
-        return None
     try:
+        fields = _contract_fields(image, policy) | _said(override)
+        if not fields and not (override and override.expects):
+            return None
         return _placed(image, fields, policy, override)
     except Rejected as problem:
         raise Rejected(f"{image.at}: {problem}", remedy=problem.remedy) from None
@@ -122,7 +112,7 @@ def _contract_fields(image: Image, policy: Policy) -> dict[str, str]:
     if not is_ours(image.tags, policy):
         return {}
     if len(image.tags) > MAX_TAGS:
-        raise Rejected(f"{image.at}: carries {len(image.tags)} tags, more than {MAX_TAGS}")
+        raise Rejected(f"carries {len(image.tags)} tags, more than {MAX_TAGS}")
     # Azure compares tag names without case and keeps the first spelling; AWS and Google compare them exactly.
     fold = str.casefold if image.platform is Platform.AZURE else str
     tags = {fold(key): value for key, value in image.tags.items()}
@@ -131,12 +121,24 @@ def _contract_fields(image: Image, policy: Policy) -> dict[str, str]:
         present = {key: tags[fold(key)] for key in keys if fold(key) in tags}
         if len(set(present.values())) > 1:
             raise Rejected(
-                f"{image.at}: tags {' and '.join(present)} disagree",
+                f"tags {' and '.join(present)} disagree",
                 remedy="remove one of them or make them equal",
             )
         for key, value in present.items():
             fields[name] = check_text(key, value)
     return fields
+
+
+def _said(override: Override | None) -> dict[str, str]:
+    """Return the fields that a person gives in place of tags."""
+    if override is None:
+        return {}
+    said = {
+        "bucket": override.bucket,
+        "fingerprint": override.fingerprint,
+        "component_type": override.component_type,
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _placed(image: Image, fields: Mapping[str, str], policy: Policy, override: Override | None) -> Placement:

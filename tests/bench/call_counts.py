@@ -1,4 +1,4 @@
-"""Registry calls per event, scenario by scenario: ``make bench-calls`` prints them, a test holds them to their limits."""
+"""Registry calls per event, by scenario: ``make bench-calls`` prints them, a test holds them to their limits."""
 
 from __future__ import annotations
 
