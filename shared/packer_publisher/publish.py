@@ -78,6 +78,7 @@ class Publisher:
         self.policy = policy
         self._open_registry = registry
         self._open_cloud = cloud
+        self._clouds: dict[Platform, Cloud] = {}
         self._off = off
         self._now = now
         self._quirks = Quirks()
@@ -87,6 +88,19 @@ class Publisher:
     def registry(self) -> Registry:
         """Return the registry client, opened at the first use."""
         return self._open_registry()
+
+    def cloud(self, platform: Platform) -> Cloud:
+        """Return a cloud, opened at the first use."""
+        if platform not in self._clouds:
+            self._clouds[platform] = self._open_cloud(platform)
+        return self._clouds[platform]
+
+    def close(self) -> None:
+        """Close the connections to the registry and the clouds; a later call opens new ones."""
+        for part in (self.__dict__.pop("registry", None), *self._clouds.values()):
+            if part is not None and hasattr(part, "close"):
+                part.close()
+        self._clouds.clear()
 
     def on_event(self, event: ImageEvent, deadline: Deadline) -> Report:
         """Handle one event; every way it can end is a report, Trouble (DEFERRED) and Rejected included."""
@@ -114,7 +128,7 @@ class Publisher:
         image: Image | None = None
         placement: Placement | None = None
         try:
-            cloud = self._open_cloud(ref.platform)
+            cloud = self.cloud(ref.platform)
             image = cloud.describe(ref, deadline)
             if image is None:
                 reason = "the image does not exist, or its cloud does not show it yet"
@@ -140,7 +154,7 @@ class Publisher:
 
         Trouble and refusals become the reports of all its images.
         """
-        cloud = self._open_cloud(items[0].image.platform)
+        cloud = self.cloud(items[0].image.platform)
         try:
             return self._converge(items, cloud, deadline, dry_run=False)
         except Trouble as trouble:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from packer_publisher.protocols import Cloud, Registry
 
 
+_opened: list[Publisher] = []
+
+
 def open_publisher(platform: Platform, environ: Mapping[str, str]) -> Publisher:
     """Return the process's publisher for one entry point (its cloud) and one environment.
 
@@ -29,14 +32,21 @@ def open_publisher(platform: Platform, environ: Mapping[str, str]) -> Publisher:
 def _open(_platform: Platform, environment: tuple[tuple[str, str], ...]) -> Publisher:
     environ = dict(environment)
     settings = Settings.from_environment(environ)
-    clouds: dict[Platform, Cloud] = {}
+    publisher = Publisher(
+        settings.policy,
+        lambda: _open_registry(environ),
+        lambda wanted: open_cloud(wanted, settings.policy),
+        off=settings.registry_off,
+    )
+    _opened.append(publisher)
+    return publisher
 
-    def cloud(wanted: Platform) -> Cloud:
-        if wanted not in clouds:
-            clouds[wanted] = open_cloud(wanted, settings.policy)
-        return clouds[wanted]
 
-    return Publisher(settings.policy, lambda: _open_registry(environ), cloud, off=settings.registry_off)
+def close_publishers() -> None:
+    """Close every publisher of this process and forget them; the next call opens new ones."""
+    _open.cache_clear()
+    while _opened:
+        _opened.pop().close()
 
 
 def open_cloud(platform: Platform, policy: Policy) -> Cloud:

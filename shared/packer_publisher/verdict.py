@@ -54,14 +54,14 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
         )
     if version.complete:
         return _sealed(item, standing, items, version, wrote)
+    if standing in (Standing.RIVAL, Standing.TAKEN):
+        return Verdict(Outcome.CONFLICT, _conflict(item, standing, items, version), NEW_FINGERPRINT)
     if not version.exists:
         return Verdict(
             Outcome.REJECTED,
             f"bucket {shown(version.bucket)} does not exist in HCP Packer",
             "create it, or set create_buckets: true in the configuration",
         )
-    if standing in (Standing.RIVAL, Standing.TAKEN):
-        return Verdict(Outcome.CONFLICT, _conflict(item, standing, items, version), NEW_FINGERPRINT)
     if standing is Standing.FOREIGN:
         return Verdict(
             Outcome.WAITING,

@@ -72,7 +72,7 @@ def test_a_person_reads_outcome_place_writes_and_what_is_missing() -> None:
         "  wrote           create bucket web",
         "                  create version abc-1, template type HCL2",
         "                  create build amazon-ebs, still empty",
-        "                  fill build amazon-ebs (UNSET): eu-west-1 ami-0123456789abcdef0",
+        "                  fill build amazon-ebs (UNSET): eu-west-1:ami-0123456789abcdef0",
         "                  set build amazon-ebs to DONE",
         "  waits for       azure gce",
         "  note            one thing",
@@ -123,7 +123,7 @@ def test_a_program_reads_the_same_as_plain_values() -> None:
     ]
     assert {
         "step": "fill_build",
-        "text": "fill build amazon-ebs (UNSET): eu-west-1 ami-0123456789abcdef0",
+        "text": "fill build amazon-ebs (UNSET): eu-west-1:ami-0123456789abcdef0",
         "bucket": "web",
         "fingerprint": "abc-1",
         "component_type": "amazon-ebs",

@@ -306,6 +306,7 @@ def test_of_two_images_for_one_empty_build_the_older_wins() -> None:
     told = replace(newer, image=replace(newer.image, rival="ami-1"))
     assert next_call([told], version(), QUIRKS) is None
     assert Outcome.CONFLICT == outcome(told, version())
+    assert Outcome.CONFLICT == outcome(told, Version(*WEB))
 
 
 @pytest.mark.parametrize("status", list(BuildStatus))
