@@ -79,7 +79,9 @@ def test_a_state_that_no_event_announces_is_not_ours(state: str) -> None:
     assert None is read_event(event)
 
 
-@pytest.mark.parametrize("body", [{}, {"source": "aws.tag"}, {"source": ["aws.tag"], "detail-type": {}}, {"Records": []}])
+@pytest.mark.parametrize(
+    "body", [{}, {"source": "aws.tag"}, {"source": ["aws.tag"], "detail-type": {}}, {"Records": []}]
+)
 def test_a_body_that_is_no_event_of_these_kinds_is_not_ours(body: dict[str, Any]) -> None:
     """Without the source and the detail type it could be anything."""
     assert None is read_event(body)
@@ -125,7 +127,12 @@ MALFORMED: list[tuple[str, tuple[str, ...], object, str]] = [
         f"AWS event {TAG_ID} comes from account 210987654321 and names "
         "arn:aws:ec2:eu-west-1:123456789012:image/ami-0fedcba9876543210",
     ),
-    ("ami_available", ("time",), "yesterday", f"AWS event {STATE_ID} has the time yesterday, which is none with a zone"),
+    (
+        "ami_available",
+        ("time",),
+        "yesterday",
+        f"AWS event {STATE_ID} has the time yesterday, which is none with a zone",
+    ),
     (
         "ami_available",
         ("time",),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -87,6 +88,15 @@ def test_an_image_tells_its_creation_itself_where_it_can(arm: Arm, azure: Azure)
     before = len(arm.asked)
     assert described(azure, identifier).created_at == CREATED
     assert len(arm.asked) == before + 1
+
+
+def test_an_image_of_unknown_age_counts_as_new(address: str, arm: Arm, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where neither the image nor the list tells its creation, it gives way to any rival whose age is known."""
+    identifier = managed_image(arm, "timeless", created=CREATED)
+    monkeypatch.setattr(arm, "created_time_in_lists", False)
+    azure = Azure(Policy(), environ={"PUBLISHER_ARM_ENDPOINT": address}, now=lambda: datetime(2026, 11, 21, tzinfo=UTC))
+    with closing(azure):
+        assert datetime(2026, 11, 21, tzinfo=UTC) == described(azure, identifier).created_at
 
 
 @pytest.mark.parametrize(
@@ -187,6 +197,29 @@ def test_a_failed_replica_waits_for_the_others(arm: Arm, gallery: Azure) -> None
         replication={"West US": "Failed", "East US": "Replicating"},
     )
     assert described(gallery, identifier).state is ImageState.PENDING
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ({"aggregatedState": "Completed", "summary": []}, ImageState.AVAILABLE),
+        (
+            {"aggregatedState": "Completed", "summary": [{"region": "East US", "state": "Completed"}]},
+            ImageState.PENDING,
+        ),
+        ({"aggregatedState": "InProgress", "summary": []}, ImageState.PENDING),
+        ({"aggregatedState": "Unknown", "summary": []}, ImageState.PENDING),
+        (None, ImageState.PENDING),
+    ],
+    ids=["no regions told", "a region untold", "in progress", "unknown", "nothing told"],
+)
+def test_what_azure_does_not_say_is_not_there_yet(
+    arm: Arm, gallery: Azure, status: dict[str, object] | None, state: ImageState
+) -> None:
+    """A target region that was just added has no replica yet, and silence is no completion."""
+    identifier = gallery_version(arm, "1.1.3", target_regions=("East US", "West US"))
+    arm.resource(arm.version_id("rg-images", "gal", "web", "1.1.3"))["properties"]["replicationStatus"] = status
+    assert described(gallery, identifier).state is state
 
 
 @pytest.mark.parametrize(("spelled", "architecture"), [("x64", "x86_64"), ("Arm64", "arm64"), ("", None)])

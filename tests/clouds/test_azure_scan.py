@@ -14,6 +14,7 @@ from packer_publisher.local.arm import Arm
 from packer_publisher.local.server import serving
 from packer_publisher.policy import Policy
 
+OTHER = "99999999-9999-9999-9999-999999999999"
 SINCE = datetime(2026, 10, 1, tzinfo=UTC)
 UNTIL = datetime(2026, 10, 3, tzinfo=UTC)
 WITHIN = datetime(2026, 10, 2, tzinfo=UTC)
@@ -21,7 +22,7 @@ WITHIN = datetime(2026, 10, 2, tzinfo=UTC)
 
 @pytest.fixture
 def arm() -> Arm:
-    return Arm(now=lambda: WITHIN)
+    return Arm(subscriptions=(SUBSCRIPTION, OTHER), now=lambda: WITHIN)
 
 
 @pytest.fixture
@@ -71,6 +72,15 @@ def test_a_scan_asks_for_nothing_that_is_not_ours(arm: Arm, azure: Azure) -> Non
     assert [f"/subscriptions/{SUBSCRIPTION}/resources"] * 2 == [path.lower() for path in arm.asked]
 
 
+def test_a_scan_does_without_times_in_the_list(arm: Arm, azure: Azure) -> None:
+    """Where the list tells no creation, a version does itself, and a managed image counts as within the window."""
+    arm.created_time_in_lists = False
+    gallery_version(arm, "1.0.0", created=WITHIN)
+    gallery_version(arm, "0.9.0", created=SINCE - timedelta(days=1))
+    managed_image(arm, "timeless", created=SINCE - timedelta(days=1))
+    assert ["gal/web/1.0.0", "timeless"] == scanned(azure)
+
+
 def test_a_scan_gives_a_pair_once(arm: Arm, azure: Azure) -> None:
     """A version that leads to its managed image adds nothing to it."""
     gallery_version(arm, "1.0.0", source=managed_image(arm, "source"))
@@ -83,11 +93,27 @@ def test_a_scan_finds_a_managed_image_through_a_later_version(arm: Arm, azure: A
     assert ["source"] == scanned(azure)
 
 
-def test_a_scan_with_gallery_gives_both(arm: Arm, address: str) -> None:
-    """With ``gallery`` the managed image stands for what is still waiting for a version."""
+def test_a_scan_with_gallery_gives_the_version_of_a_pair(arm: Arm, address: str) -> None:
+    """With ``gallery`` a managed image stands for what still waits for a version, and for nothing else."""
     gallery_version(arm, "1.0.0", source=managed_image(arm, "source"))
+    managed_image(arm, "waiting")
     with azure_on(address, Policy(azure_artifact="gallery"), AZURE_SUBSCRIPTION_ID=SUBSCRIPTION) as azure:
-        assert ["gal/web/1.0.0", "source"] == scanned(azure)
+        assert ["gal/web/1.0.0", "waiting"] == scanned(azure)
+
+
+def test_a_scan_leaves_another_subscription_s_images_alone(arm: Arm, azure: Azure) -> None:
+    """A version may lead to a managed image elsewhere; that one is its own subscription's to find."""
+    gallery_version(arm, "1.0.0", source=managed_image(arm, "elsewhere", subscription=OTHER))
+    assert [] == scanned(azure)
+
+
+def test_a_scan_without_a_window_gives_everything(arm: Arm, azure: Azure) -> None:
+    """None leaves an end of the window open."""
+    managed_image(arm, "old", created=SINCE - timedelta(days=3000))
+    managed_image(arm, "new", created=UNTIL + timedelta(days=3000))
+    assert ["new", "old"] == sorted(image.name for image in azure.scan(None, None, soon()))
+    assert ["old"] == [image.name for image in azure.scan(None, UNTIL, soon())]
+    assert ["new"] == [image.name for image in azure.scan(UNTIL, None, soon())]
 
 
 def test_a_scan_leaves_out_what_vanishes_meanwhile(arm: Arm, azure: Azure) -> None:
@@ -104,7 +130,8 @@ def test_a_scan_that_may_not_list_says_so(arm: Arm, azure: Azure) -> None:
     with pytest.raises(CredentialsTrouble) as raised:
         scanned(azure)
     assert (
-        str(raised.value) == "Azure refused to show the list of Microsoft.Compute/images in subscription "
+        str(raised.value)
+        == "Azure refused to show the list of Microsoft.Compute/galleries/images/versions in subscription "
         f"{SUBSCRIPTION} (HTTP 403 AuthorizationFailed)."
     )
 

@@ -182,7 +182,8 @@ def test_a_list_continues_at_azure_only_and_never_in_a_circle(link: object) -> N
     ):
         list(azure.scan(since, until, soon()))
     assert (
-        str(raised.value) == f"Azure's answer to the list of Microsoft.Compute/images in subscription {SUBSCRIPTION} "
+        str(raised.value)
+        == f"Azure's answer to the list of Microsoft.Compute/galleries/images/versions in subscription {SUBSCRIPTION} "
         "continues at an address that leads nowhere."
     )
     assert len(asked) == (2 if link == "again" else 1)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from tests.registry.peer import Peer, Time, running_peer
 
 from packer_publisher.registry import HCPPacker
+from tests.registry.peer import Peer, Time, running_peer
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ import sys
 from datetime import UTC, datetime
 
 import pytest
-from tests.registry.peer import BASE, ORGANIZATION, PROJECT, Peer, Says, Time, build_body, refusal, version_body
 
 from packer_publisher import __version__
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble
@@ -28,6 +27,7 @@ from packer_publisher.registry import (
 from packer_publisher.registry.decoding import build
 from packer_publisher.snapshot import Bucket, BuildStatus, Channel
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from tests.registry.peer import BASE, ORGANIZATION, PROJECT, Peer, Says, Time, build_body, refusal, version_body
 
 BUILT = Says({"build": build_body()})
 OPEN = Says({"version": version_body()})
@@ -259,7 +259,7 @@ def test_a_channel_update_names_what_it_changes(
 
 def test_a_channel_update_without_a_change_is_a_mistake(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
     """Nothing to change is nothing to send."""
-    with pytest.raises(ValueError, match="^update_channel needs version_fingerprint or restricted$"):
+    with pytest.raises(ValueError, match=r"^update_channel needs version_fingerprint or restricted$"):
         hcp.update_channel("web", "prod", clock.deadline())
 
 
@@ -370,7 +370,7 @@ def test_a_revocation_that_does_not_end_in_time_is_unknown(peer: Peer, hcp: HCPP
     peer.says(WAITING, running, running)
 
     with pytest.raises(OutcomeUnknown) as caught:
-        hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline(0.3))
+        hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline(1.9))
 
     assert (
         "UpdateVersion of bucket 'web', version 'abc': HCP has begun the change, but had not finished it when the "

@@ -6,12 +6,12 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from tests.registry.peer import Peer, Says, Time, build_body, version_body
 
 from packer_publisher.errors import RegistryTrouble
 from packer_publisher.image import Artifact
 from packer_publisher.registry import HCPPacker, decoding
 from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Latest
+from tests.registry.peer import Peer, Says, Time, build_body, version_body
 
 
 @pytest.mark.parametrize(
@@ -49,7 +49,7 @@ def test_a_leap_second_is_a_time() -> None:
 )
 def test_no_time_is_trouble(value: object) -> None:
     """A time that cannot be read is no reason to guess one."""
-    with pytest.raises(RegistryTrouble, match="^the answer should hold a time, but has "):
+    with pytest.raises(RegistryTrouble, match=r"^the answer should hold a time, but has "):
         decoding.timestamp(value)
 
 

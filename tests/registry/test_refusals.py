@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.registry.peer import Peer, Says, Time, refusal
 
 from packer_publisher.errors import CredentialsTrouble, RegistryRefused, RegistryTrouble, Rejected
 from packer_publisher.registry import HCPPacker
@@ -11,6 +10,7 @@ from packer_publisher.registry.wire import Answer
 from packer_publisher.registry.wording import EXCERPT, grpc_code, words_of
 from packer_publisher.snapshot import Bucket, BuildStatus, Version
 from packer_publisher.steps import CreateBuild, SetStatus
+from tests.registry.peer import Peer, Says, Time, refusal
 
 STEP = CreateBuild("web", "abc", "amazon-ebs", ())
 
@@ -20,9 +20,9 @@ STEP = CreateBuild("web", "abc", "amazon-ebs", ())
     [
         (400, 9, "This version is complete."),
         (409, 6, "The build already exists."),
-        (409, 10, "Version with fingerprint abc not found"),
+        (409, 10, "Version with fingerprint abc not found."),
         (404, 5, "Error: The bucket with identifier web does not exist."),
-        (501, 12, "Not Implemented"),
+        (501, 12, "Not Implemented."),
     ],
 )
 def test_a_refusal_carries_its_code(
@@ -35,10 +35,8 @@ def test_a_refusal_carries_its_code(
         hcp.create_build(STEP, clock.deadline())
 
     assert (status, code) == (caught.value.status, caught.value.code)
-    assert (
-        f"CreateBuild of bucket 'web', version 'abc', build 'amazon-ebs': HCP answered {status} (code {code}): {message}."
-        == str(caught.value).replace("..", ".")
-    )
+    what = "CreateBuild of bucket 'web', version 'abc', build 'amazon-ebs'"
+    assert f"{what}: HCP answered {status} (code {code}): {message}" == str(caught.value)
     assert 1 == len(peer.api)
 
 
@@ -109,6 +107,16 @@ def test_an_inactive_registry_is_trouble(peer: Peer, hcp: HCPPacker, clock: Time
         f"CreateBucket of bucket 'web': HCP answered {status} (code {code}): Registry is not active. "
         "So the project has no active HCP Packer registry." == str(caught.value)
     )
+
+
+def test_a_failed_precondition_of_a_read_is_the_registrys(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Nothing about a version or a bucket forbids reading them, so a registry that is not active is meant."""
+    peer.says(*[refusal(400, 9, "Registry is not active")] * 2)
+
+    with pytest.raises(RegistryTrouble, match="So the project has no active HCP Packer registry"):
+        hcp.get_version("web", "abc", clock.deadline())
+    with pytest.raises(RegistryTrouble, match="So the project has no active HCP Packer registry"):
+        hcp.list_buckets(clock.deadline())
 
 
 def test_a_second_bucket_is_refused(peer: Peer, hcp: HCPPacker, clock: Time) -> None:

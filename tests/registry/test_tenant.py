@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests.registry.peer import ORGANIZATION, PROJECT, Peer, Says, Time, refusal, version_body
 
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble
+from tests.registry.peer import ORGANIZATION, PROJECT, Peer, Says, Time, refusal, version_body
 
 OPEN = Says({"version": version_body()})
 ONE = Says({"organizations": [{"id": ORGANIZATION, "name": "acme"}], "pagination": {"next_page_token": ""}})

@@ -12,11 +12,11 @@ from typing import Any
 from urllib.parse import parse_qs
 
 import pytest
-from tests.registry.peer import SECRET, Peer, Says, Time, refusal, version_body
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble, Trouble
 from packer_publisher.registry import HCPPacker, read_environment
+from tests.registry.peer import SECRET, Peer, Says, Time, refusal, version_body
 
 OPEN = Says({"version": version_body()})
 PROVIDER = "iam/project/p/service-principal/s/workload-identity-provider/w"
@@ -62,7 +62,7 @@ def test_one_token_serves_until_a_minute_before_its_end(peer: Peer, clock: Time)
     peer.says(OPEN, OPEN, OPEN)
     wall = Time()
 
-    with peer.client(now=wall) as client:
+    with peer.client(wall) as client:
         read(client, clock)
         wall.now += 3539
         read(client, clock)
@@ -80,7 +80,7 @@ def test_a_short_token_serves_for_half_its_life(peer: Peer, clock: Time) -> None
     peer.expires_in = 30
     wall = Time()
 
-    with peer.client(now=wall) as client:
+    with peer.client(wall) as client:
         read(client, clock)
         wall.now += 14
         read(client, clock)

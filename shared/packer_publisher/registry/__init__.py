@@ -1,0 +1,33 @@
+"""The HCP Packer registry over HTTP: settings as HashiCorp reads them, tokens, calls, errors."""
+
+from __future__ import annotations
+
+from packer_publisher.registry.client import HCPPacker
+from packer_publisher.registry.environment import Environment, read_environment, registry_off
+from packer_publisher.registry.records import (
+    Assignment,
+    Complete,
+    FoundArtifact,
+    RegistryState,
+    Relation,
+    Restore,
+    Revoke,
+    VersionChange,
+    VersionName,
+)
+
+__all__ = [
+    "Assignment",
+    "Complete",
+    "Environment",
+    "FoundArtifact",
+    "HCPPacker",
+    "RegistryState",
+    "Relation",
+    "Restore",
+    "Revoke",
+    "VersionChange",
+    "VersionName",
+    "read_environment",
+    "registry_off",
+]
