@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageState, Platform
+from packer_publisher.local.registry_switches import Switches
 from packer_publisher.policy import BucketPolicy, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.registry import HCPPacker
@@ -173,11 +175,23 @@ def test_wrong_credentials_are_trouble_that_keeps_the_event(at: Service, secret:
     assert "another-wrong-one" not in str(report)
 
 
-def test_an_inactive_registry_is_trouble_that_keeps_the_event() -> None:
-    """It is activated again when somebody pays or clicks."""
-    with service() as at:
+@pytest.mark.parametrize("answer", ["400/9", "403/7", "404/5"])
+def test_an_inactive_registry_is_trouble_that_keeps_the_event(answer: Any) -> None:
+    """It is activated again when somebody pays or clicks; what HCP answers until then is not documented."""
+    with service(Switches(inactive_registry=answer)) as at:
         at.bucket()
         at.registry.model.delete_registry()
-        (ref,) = at.world.add(Platform.AZURE, "sub-1", "bad", ["westeurope"], GOOD)
-        report, _ = at.deliver(at.function(), ref)
-        assert Outcome.DEFERRED == report.outcome, report
+        for rules in (BucketPolicy(), BucketPolicy(create_bucket=True)):
+            (ref,) = at.world.add(Platform.AZURE, "sub-1", "bad", ["westeurope"], GOOD)
+            report, _ = at.deliver(at.function(rules), ref)
+            assert Outcome.DEFERRED == report.outcome, report
+
+
+def test_no_credentials_at_all_are_trouble_that_keeps_the_event(at: Service) -> None:
+    """Whoever forgot them in the deployment finds the events still there."""
+    (ref,) = at.world.add(Platform.AZURE, "sub-1", "bad", ["westeurope"], GOOD)
+    function = at.function(HCP_CLIENT_ID="", HCP_CLIENT_SECRET="", HOME="/nonexistent")
+    report, calls = at.deliver(function, ref)
+    assert (Outcome.DEFERRED, 0) == (report.outcome, calls)
+    assert "There are no credentials for HCP." == report.reason
+    assert "HCP_CLIENT_ID" in report.remedy

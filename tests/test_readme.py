@@ -47,7 +47,7 @@ def table(heading: str) -> dict[str, list[str]]:
 def command_lines() -> list[list[str]]:
     """Return every call of the program that the README shows, in its console blocks and in its sentences."""
     shown = [line for block in blocks("console") for line in block.replace("\\\n", "").splitlines()]
-    calls = [line.removeprefix("$ ") for line in shown]
+    calls = [line.removeprefix("$ ") for line in shown if not line.startswith("$ export ")]
     calls += re.findall(r"`(packer-publisher [^`]+)`", README + CONTRIBUTING)
     return [shlex.split(call) for call in calls]
 

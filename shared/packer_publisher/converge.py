@@ -31,6 +31,7 @@ from packer_publisher.verdict import Verdict, judge
 Reply = Version | Bucket | Build | Image | RegistryRefused | OutcomeUnknown
 """A call's answer; the two errors are answers too: after them the version is read again, never written blindly."""
 
+NO_CODE = 0
 ALREADY_EXISTS = 6
 INVALID_ARGUMENT = 3
 NOT_FOUND = 5
@@ -88,7 +89,9 @@ def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Se
             version = None
         elif isinstance(reply, RegistryRefused):
             if isinstance(call, ReadVersion | ReadBucket | Gather):
-                raise reply
+                raise RegistryTrouble(
+                    f"HCP Packer does not let itself be read: {reply}", remedy=reply.remedy
+                ) from reply
             refused[call] += 1
             version = _after_refusal(call, reply, version, refused[call])
         else:
@@ -133,6 +136,8 @@ def _after_refusal(call: Write, error: RegistryRefused, version: Version | None,
     finishing = isinstance(call, FillBuild | SetStatus) and call.status is BuildStatus.DONE
     if error.code == INVALID_ARGUMENT and not finishing:
         raise Rejected(f"HCP Packer refused {_what(call)}: {error}", remedy=error.remedy)
+    if error.code == NO_CODE:  # not HCP's own answer: a proxy or load balancer in between
+        raise RegistryTrouble(f"something in front of HCP Packer refused {_what(call)}: {error}") from error
     if error.code not in (ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED, NOT_FOUND, INVALID_ARGUMENT):
         raise error
     if times > PATIENCE:

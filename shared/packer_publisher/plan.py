@@ -134,7 +134,8 @@ def standings(items: Sequence[Item], version: Version) -> tuple[Standing, ...]:
     first: dict[str, int] = {}
     for index in sorted(range(len(items)), key=lambda index: _seniority(items[index])):
         component_type = items[index].placement.component_type.casefold()
-        if stands[index] in ACTIVE and first.setdefault(component_type, index) != index:
+        competes = stands[index] in ACTIVE and not items[index].image.stands_behind
+        if competes and first.setdefault(component_type, index) != index:
             stands[index] = Standing.RIVAL
     return tuple(stands)
 

@@ -41,6 +41,9 @@ class Registry(Protocol):
     def calls(self) -> int:
         """Return the number of requests sent to the registry's API so far (no tokens, no discovery)."""
 
+    def is_active(self, deadline: Deadline, project: str | None = None) -> bool:
+        """Return whether the project has a registry that is active."""
+
     def get_version(self, bucket: str, fingerprint: str, deadline: Deadline, project: str | None = None) -> Version:
         """Return the version; 409 with code 10 and 404 with code 5 give one with ``exists=False``."""
 

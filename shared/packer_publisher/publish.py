@@ -14,7 +14,7 @@ from functools import cached_property
 from packer_publisher.converge import Reply, Settled, converge
 from packer_publisher.deadline import Deadline
 from packer_publisher.dry_run import Prediction
-from packer_publisher.errors import OutcomeUnknown, PublisherError, RegistryRefused, Rejected, Trouble
+from packer_publisher.errors import OutcomeUnknown, PublisherError, RegistryRefused, RegistryTrouble, Rejected, Trouble
 from packer_publisher.image import Change, Image, ImageEvent, ImageRef, ImageState, Platform
 from packer_publisher.placement import Override, Placement, is_ours, place
 from packer_publisher.plan import Item, Quirks
@@ -37,6 +37,7 @@ from packer_publisher.steps import (
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
+ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
 """How long after its event an image that its cloud does not know counts as not there yet: EC2 is eventually
 consistent, and Packer's maintainers were told by AWS to back off for minutes (hashicorp/packer#3377)."""
@@ -194,6 +195,11 @@ class Publisher:
         placement = items[0].placement
         performer = _Performer(self.registry, cloud, items, deadline, dry_run=dry_run)
         settled = _drive(converge(items, self._quirks), performer, deadline)
+        if settled.version.bucket_missing and not settled.version.exists:
+            # An inactive registry may answer as if the bucket were missing; that is trouble, and no fault of the image.
+            performer.calls += 1
+            if not self.registry.is_active(deadline, placement.policy.project):
+                raise RegistryTrouble("the project has no active HCP Packer registry", remedy=ACTIVATE)
         notes: list[str] = []
         if not dry_run:
             self._quirks = settled.quirks

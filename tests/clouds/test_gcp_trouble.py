@@ -214,6 +214,18 @@ def test_a_stand_in_is_on_loopback(endpoint: str) -> None:
     )
 
 
+def test_a_proxy_has_no_business_on_loopback(
+    compute: ComputeEngine, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is meant for the stand-in goes to it, whatever proxy the environment names."""
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    with google_on(address) as google:
+        assert google.describe(ref(), soon()) is not None
+
+
 def test_the_sdk_is_imported_with_the_first_question() -> None:
     """Reading an event and opening the cloud cost no SDK: that would be a second and 150 MiB."""
     program = (

@@ -22,7 +22,7 @@ POLICY = Policy(
 ULID = "01J9ZK5Q8RBTNWVXH3YCDEFGAM"
 
 
-def image(platform: Platform = Platform.AWS, architecture: str | None = "x86_64", **tags: str) -> Image:
+def image(platform: Platform = Platform.AWS, architecture: str | None = "x86_64", /, **tags: str) -> Image:
     """Return an image with contract tags given by field name, and others by their own key."""
     named = {CONTRACT_KEYS.get(key, key): value for key, value in tags.items()}
     ref = ImageRef(platform, "123456789012", "eu-west-1" if platform is Platform.AWS else "", "ami-0abc")

@@ -54,6 +54,9 @@ class ModelRegistry:
         except Refusal as refusal:
             raise RegistryRefused(refusal.message, code=refusal.code, status=refusal.status) from None
 
+    def is_active(self, deadline: Deadline, project: str | None = None) -> bool:
+        return bool(self._ask("GetRegistry", self.model.get_registry)["registry"]["config"]["activated"])
+
     def get_version(self, bucket: str, fingerprint: str, deadline: Deadline, project: str | None = None) -> Version:
         try:
             document = self._ask("GetVersion", self.model.get_version, bucket, fingerprint)

@@ -38,7 +38,7 @@ class World:
         if platform is Platform.AWS:
             refs = [ImageRef(platform, owner, region, f"ami-{name}-{region}") for region in regions]
             for ref in refs:
-                artifacts = (Artifact(ref.region, ref.identifier),)
+                artifacts: tuple[Artifact, ...] = (Artifact(ref.region, ref.identifier),)
                 self.images[ref] = Image(
                     ref,
                     name,

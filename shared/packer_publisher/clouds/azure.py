@@ -167,6 +167,7 @@ class Azure:
             "managed_image_name": image.name,
         }
         alone = self._policy.azure_artifact == "gallery"
+        traces = (("managed_image_name", image.name), ("managed_image_resourcegroup_name", image.group))
         return Image(
             ref=ref,
             name=image.name,
@@ -177,6 +178,7 @@ class Azure:
             labels=tuple(sorted((key, text) for key, text in labels.items() if text)),
             whole=not alone,
             lacks=_LACKS if alone else "",
+            stands_behind=traces if alone else (),
         )
 
     def _gallery_version(self, ref: ImageRef, version: GalleryVersionId, look: _Look) -> Image | None:
@@ -195,6 +197,8 @@ class Azure:
         location = region(found.location or "")
         regions = _regions(publishing, location)
         labels = {
+            "managed_image_resourcegroup_name": source.group if source is not None else "",
+            "managed_image_name": source.name if source is not None else "",
             "sig_resource_group": version.group,
             "sig_name": version.gallery,
             "sig_image_name": version.definition,
@@ -211,7 +215,7 @@ class Azure:
             artifacts=tuple(Artifact(name, ref.identifier) for name in ((location,) if single else regions)),
             tags=dict(found.tags or {}),
             architecture=self._architecture(version, look.deadline),
-            labels=tuple(sorted(labels.items())),
+            labels=tuple(sorted((key, text) for key, text in labels.items() if text)),
         )
 
     def _made_from(

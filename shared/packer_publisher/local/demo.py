@@ -11,6 +11,7 @@ from packer_publisher.image import Artifact
 from packer_publisher.local.demo_stage import BUCKET, CloudEvent, Stage
 from packer_publisher.local.registry_model import Refusal
 
+_NO_ARTIFACT: tuple[dict[str, str], ...] = ({},)
 MOST_TRIES = 5
 """How often one event is delivered; what is still trouble then fails the demo."""
 
@@ -111,7 +112,7 @@ def rows(stage: Stage) -> tuple[Row, ...]:
             build["status"].removeprefix("BUILD_"),
         )
         for build in version.get("builds") or ()
-        for artifact in build["artifacts"] or ({},)
+        for artifact in build["artifacts"] or _NO_ARTIFACT
     ]
     return tuple(sorted(found, key=lambda row: (row.component_type, row.region, row.artifact)))
 

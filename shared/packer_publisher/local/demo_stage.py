@@ -24,6 +24,7 @@ from packer_publisher.image import Artifact
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.aws import LocalAWS
 from packer_publisher.local.aws_delivery import LocalDelivery
+from packer_publisher.local.aws_events import Event
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.compute_events import push_body
 from packer_publisher.local.registry_model import RegistryModel
@@ -111,7 +112,7 @@ class Stage:
         self._stack.callback(azure_log.removeHandler, handler)
         from functions_framework import create_app
 
-        self._google = create_app("publish_image", str(FUNCTIONS / "gcp" / "main.py")).test_client()
+        self._google = create_app("publish_image", str(FUNCTIONS / "gcp" / "main.py")).test_client()  # type: ignore[no-untyped-call]  # it has no types
 
     def appear(self) -> tuple[list[CloudEvent], frozenset[tuple[str, Artifact]]]:
         """Let one build's images appear in all three clouds, and a foreign one.
@@ -165,7 +166,7 @@ class Stage:
         wanted |= {("azure", Artifact(region, arm_id)) for region in TARGET_REGIONS}
         return events, frozenset({*wanted, ("gce", Artifact(ZONE, "web-server-1"))})
 
-    def _to_lambda(self, event: Mapping[str, Any]) -> tuple[Mapping[str, Any] | None, bool]:
+    def _to_lambda(self, event: Event) -> tuple[Mapping[str, Any] | None, bool]:
         self._queue.emit(event)
         with redirect_stdout(self._lines):
             delivery = self._queue.deliver(self._lambda.handler, most=1)
@@ -177,7 +178,7 @@ class Stage:
         from azure.functions import QueueMessage
 
         try:
-            self._azure.publish_image(QueueMessage(id="1", body=json.dumps(event)))  # type: ignore[no-untyped-call]
+            self._azure.publish_image(QueueMessage(id="1", body=json.dumps(event)))
         except self._azure.RetryLater:
             return self._lines.take(), True
         return self._lines.take(), False

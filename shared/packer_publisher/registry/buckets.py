@@ -31,6 +31,14 @@ class BucketOperations(Operations):
             ABSENT,
         )
 
+    def is_active(self, deadline: Deadline, project: str | None = None) -> bool:
+        """Return whether the project has a registry that is active.
+
+        What HCP answers to other calls where it is not is not documented, so whoever must know asks for it.
+        """
+        state = self.get_registry(deadline, project)
+        return state is not None and state.activated
+
     def get_bucket(self, bucket: str, deadline: Deadline, project: str | None = None) -> Bucket:
         """Return the bucket; 404 with code 5 gives one with ``exists=False``."""
         return self._read(

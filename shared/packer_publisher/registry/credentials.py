@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from packer_publisher.errors import ConfigurationError
+from packer_publisher.errors import ConfigurationError, CredentialsTrouble
 
 SOURCES = ("aws", "url", "file", "env", "token")
 """The places a workload's own credential can come from, as the credential file names them."""
@@ -93,7 +93,7 @@ Credentials = ClientCredentials | WorkloadIdentity
 def read_credentials(environ: Mapping[str, str]) -> Credentials:
     """Return the credentials that the environment describes.
 
-    Raises ConfigurationError when there are none or they are incomplete; it never shows a secret.
+    Raises CredentialsTrouble when there are none, ConfigurationError when they are incomplete; it never shows a secret.
     """
     client_id, client_secret = environ.get("HCP_CLIENT_ID"), environ.get("HCP_CLIENT_SECRET")
     if client_id and client_secret:
@@ -115,7 +115,7 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
             f"HCP_CRED_FILE is {str(path)!r}, but there is no such file.{half}",
             remedy="Point HCP_CRED_FILE at a credential file, or set HCP_CLIENT_ID and HCP_CLIENT_SECRET.",
         )
-    raise ConfigurationError(
+    raise CredentialsTrouble(
         f"There are no credentials for HCP.{half}",
         remedy="Set HCP_CLIENT_ID and HCP_CLIENT_SECRET to a service principal's key, or HCP_CRED_FILE to the path of "
         "a credential file.",

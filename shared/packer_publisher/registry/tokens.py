@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 from base64 import b64encode
-from urllib.parse import quote, quote_plus, urlencode
+from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble
 from packer_publisher.registry.credentials import ClientCredentials, WorkloadIdentity
-from packer_publisher.registry.environment import Endpoint, Environment
+from packer_publisher.registry.environment import LOOPBACK_HOSTS, Endpoint, Environment
 from packer_publisher.registry.retries import REMEDY, Attempt, Patience, persist
 from packer_publisher.registry.subject_token import exchange_body
 from packer_publisher.registry.wire import PRODUCT, Answer, Message, Wire
@@ -104,6 +104,10 @@ class AccessTokens:
 
     def _by_exchange(self, identity: WorkloadIdentity, deadline: Deadline) -> tuple[str, float]:
         endpoint: Endpoint = self._environment.api
+        host = urlsplit(endpoint.url).hostname or ""
+        if endpoint.url.startswith("http://") and host not in LOOPBACK_HOSTS:
+            # HashiCorp's SDK always exchanges over https; the local registry alone may take the proof in the open.
+            endpoint = Endpoint(url="https://" + endpoint.url.removeprefix("http://"), checked=endpoint.checked)
         body = exchange_body(identity, self._wire, deadline)
         shown = body.get("jwt_token")
         attempt = Attempt(

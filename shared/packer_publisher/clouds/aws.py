@@ -1,0 +1,227 @@
+"""Amazon EC2: describe one image, gather the regions of its build, list what an account has; nothing is ever changed.
+
+Needs ec2:DescribeImages and ec2:DescribeRegions, and uses ec2:GetImageAncestry where it is allowed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from packer_publisher.clouds.aws_calls import Absent, Clients, Denied, Unsupported, within
+from packer_publisher.clouds.aws_events import read_event as read_event
+from packer_publisher.clouds.aws_gather import View, assemble
+from packer_publisher.clouds.aws_images import Found, is_ami_id, read_image, read_parent
+from packer_publisher.deadline import Deadline
+from packer_publisher.errors import CredentialsTrouble, Rejected
+from packer_publisher.image import Image, ImageRef, Platform
+from packer_publisher.placement import Placement
+from packer_publisher.policy import Policy
+from packer_publisher.wording import listed, shown
+
+if TYPE_CHECKING:
+    from boto3 import Session
+    from mypy_boto3_ec2.type_defs import FilterTypeDef
+
+PAGE = 200
+"""Images per page: a page of this size is parsed in a few milliseconds and stays small in memory."""
+
+WORKERS = 8
+"""Regions asked at the same time; an account has 17 by default."""
+
+REGIONS_KEPT = 3600.0
+"""Seconds for which the list of regions is believed: a region that is enabled later must show up without a restart."""
+
+SCAN_CALL_SECONDS = 60.0
+"""The time for one page of a scan that was given no deadline."""
+
+
+class AWS:
+    """One account's images in all its regions, seen with one set of credentials; fit to be shared by threads.
+
+    ``policy.regions`` are the regions to gather and scan in; empty: those that are enabled. ``session_factory`` gives
+    other credentials than boto3 finds by itself. The endpoint is AWS_ENDPOINT_URL where set (botocore reads it).
+    ``denied`` tells, per region, the last refusal that was not an error: such a region is not ours.
+    """
+
+    platform = Platform.AWS
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        session_factory: Callable[[], Session] | None = None,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self.policy = policy
+        self.denied: dict[str, str] = {}
+        self._clients = Clients(session_factory)
+        self._now = now
+        self._regions: dict[str, bool] = {}  # name -> enabled for this account
+        self._regions_read = 0.0
+
+    def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
+        """Return the image, disabled ones too, with its real owner in ``ref``; None when EC2 knows no such image.
+
+        The owner may be another account that shares the image: its tags are invisible then, and the caller compares.
+        Raises Rejected for an identifier that is no AMI id, CredentialsTrouble where the credentials or the permission
+        are missing, CloudTrouble where EC2 does not answer in time.
+        """
+        if not is_ami_id(ref.identifier):
+            raise Rejected(f"{shown(ref.identifier)} is no AMI id", remedy="write it as in ami-0123456789abcdef0")
+        try:
+            with within(deadline, ref.region):
+                client = self._clients.client(ref.region, deadline)
+                answer = client.describe_images(ImageIds=[ref.identifier], IncludeDisabled=True)
+        except Absent:
+            return None
+        except Denied as denied:
+            raise denied.as_trouble() from denied
+        # A deregistered image gives an empty list for a while, before EC2 forgets it (API reference, DescribeImages).
+        return next((read_image(found, ref.region).image for found in answer["Images"]), None)
+
+    def gather(self, image: Image, placement: Placement, deadline: Deadline) -> Image:
+        """Return the image with all regions of its build, ``whole`` decided, as ``aws_gather.assemble`` says.
+
+        Asked are the regions that the image's tag names; else the configured ones and the image's own; else those that
+        are enabled. One that denies access is left out (``denied``), unless the tag names it: then the build lacks it.
+
+        Raises Rejected where the tag names a region that AWS does not have, or not the image's own; CredentialsTrouble
+        where the image's own region denies access; CloudTrouble where any region does not answer in time.
+        """
+        view = self._look(image, placement, deadline)
+        gathered = assemble(image, placement, view, self.policy, self._now())
+        if gathered.whole and not gathered.rival and not (gathered.source or placement.source_image):
+            own = next((found for found in view.found if found.image.ref == image.ref), None)
+            if own is not None and own.copied_from:
+                return replace(gathered, source=self._parent(image.ref, deadline))
+        return gathered
+
+    def scan(self, since: datetime | None, until: datetime, deadline: Deadline | None = None) -> Iterator[Image]:
+        """Yield the account's own images that carry a fingerprint tag and were created from ``since`` until ``until``.
+
+        Region by region, page by page, in no other order; ``whole`` is not decided. A region that denies access is
+        entered in ``denied`` and passed over. Raises CredentialsTrouble where all of them do, else as ``gather``.
+        """
+        tagged: FilterTypeDef = {"Name": "tag-key", "Values": list(self.policy.contract.keys["fingerprint"])}
+        regions = sorted(self.policy.regions or self._enabled(self._clients.home(), deadline))
+        open_regions = 0
+        for region in regions:
+            try:
+                for found in self._pages(region, [tagged], deadline):
+                    if (since is None or found.image.created_at >= since) and found.image.created_at < until:
+                        yield found.image
+                open_regions += 1
+            except Denied as denied:
+                self.denied[region] = denied.code
+                last = denied
+        if regions and not open_regions:
+            raise last.as_trouble() from last
+
+    def _look(self, image: Image, placement: Placement, deadline: Deadline) -> View:
+        own = image.ref.region
+        named = set(placement.regions)
+        if named and own not in named:
+            raise Rejected(
+                f"{image.at} is in a region that its tag does not name: {listed(sorted(named))}",
+                remedy=f"name {own} in {self.policy.contract.keys['regions'][0]}, or leave the tag out",
+            )
+        closed: dict[str, str] = {}
+        if named:
+            closed = dict.fromkeys(self._not_enabled(image, named, deadline), "is not enabled in this account")
+            regions = named - closed.keys()
+        else:
+            regions = {own, *(self.policy.regions or self._enabled(own, deadline))}
+        found: list[Found] = []
+        with ThreadPoolExecutor(min(WORKERS, len(regions)), thread_name_prefix="ec2") as pool:
+            futures = {
+                region: pool.submit(self._siblings, region, image, placement, deadline) for region in sorted(regions)
+            }
+            for region, future in futures.items():
+                try:
+                    found += future.result()
+                except Denied as denied:
+                    if region == own:
+                        raise denied.as_trouble() from denied
+                    self.denied[region] = denied.code
+                    closed[region] = f"denies access ({denied.code})"
+        return View(tuple(found), closed)
+
+    def _siblings(self, region: str, image: Image, placement: Placement, deadline: Deadline) -> list[Found]:
+        """Return a region's images of the same fingerprint, and, where nothing names the regions, of the same name."""
+        fingerprints = {placement.fingerprint, placement.fingerprint.lower(), placement.fingerprint.upper()}
+        queries: list[FilterTypeDef] = []
+        for key in self.policy.contract.keys["fingerprint"]:
+            spelled = fingerprints | ({image.tags[key]} if key in image.tags else set())
+            queries.append({"Name": f"tag:{key}", "Values": sorted(spelled)})
+        if not placement.regions and image.name:
+            queries.append({"Name": "name", "Values": [image.name]})
+        found = {f.image.ref: f for query in queries for f in self._pages(region, [query], deadline)}
+        return list(found.values())
+
+    def _pages(self, region: str, filters: list[FilterTypeDef], deadline: Deadline | None) -> Iterator[Found]:
+        """Yield the account's own images that match; the deadline holds each page, or all of them where given."""
+        token: dict[str, Any] = {}
+        while True:
+            limit = deadline or Deadline.after(SCAN_CALL_SECONDS)
+            with within(limit, region):
+                client = self._clients.client(region, limit)
+                page = client.describe_images(Owners=["self"], Filters=filters, MaxResults=PAGE, **token)
+            yield from [read_image(description, region) for description in page["Images"]]
+            if not page.get("NextToken"):
+                return
+            token = {"NextToken": page["NextToken"]}
+
+    def _enabled(self, ask: str, deadline: Deadline | None) -> Iterable[str]:
+        return [name for name, enabled in self._read_regions(ask, deadline).items() if enabled]
+
+    def _not_enabled(self, image: Image, named: set[str], deadline: Deadline) -> set[str]:
+        """Return the named regions that are known but not enabled; Rejected for those that AWS does not have."""
+        regions = self._read_regions(image.ref.region, deadline)
+        if not all(regions.get(name) for name in named):
+            regions = self._read_regions(image.ref.region, deadline, again=True)
+        unknown = sorted(named - regions.keys())
+        if unknown:
+            raise Rejected(
+                f"{image.at}: {self.policy.contract.keys['regions'][0]} names {listed(unknown)}, unknown to AWS",
+                remedy="correct the tag on the images; `aws ec2 describe-regions --all-regions` lists the names",
+            )
+        return {name for name in named if not regions[name]}
+
+    def _read_regions(self, ask: str, deadline: Deadline | None, *, again: bool = False) -> dict[str, bool]:
+        if self._regions and not again and time.monotonic() - self._regions_read < REGIONS_KEPT:
+            return self._regions
+        limit = deadline or Deadline.after(SCAN_CALL_SECONDS)
+        try:
+            with within(limit, ask):
+                answer = self._clients.client(ask, limit).describe_regions(AllRegions=True)
+        except Denied as denied:
+            raise CredentialsTrouble(
+                f"AWS region {ask} denied access to the list of regions ({denied.code})",
+                remedy="allow ec2:DescribeRegions, or name the regions in PUBLISHER_REGIONS",
+            ) from denied
+        # Named by AWS's own words; a status that is new counts as enabled, and the region itself then tells.
+        self._regions = {
+            region["RegionName"]: region.get("OptInStatus") != "not-opted-in"
+            for region in answer["Regions"]
+            if "RegionName" in region
+        }
+        self._regions_read = time.monotonic()
+        return self._regions
+
+    def _parent(self, copy: ImageRef, deadline: Deadline) -> str | None:
+        """Return the image that a copy was built from, where EC2 may tell; the build is complete without it."""
+        try:
+            with within(deadline, copy.region):
+                client = self._clients.client(copy.region, deadline)
+                answer = client.get_image_ancestry(ImageId=copy.identifier)
+        except (Denied, Unsupported) as refused:
+            self.denied[f"{copy.region} GetImageAncestry"] = refused.code
+            return None
+        except Absent:
+            return None
+        return read_parent(answer.get("ImageAncestryEntries", []), copy)

@@ -1,0 +1,232 @@
+"""Calls to EC2 through boto3: clients, time-outs, retries and errors; the only module that knows botocore's errors.
+
+boto3 is imported with the first call, because most events are not ours and need none.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from packer_publisher import __version__
+from packer_publisher.deadline import Deadline
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble
+from packer_publisher.wording import shown
+
+if TYPE_CHECKING:
+    from boto3 import Session
+    from mypy_boto3_ec2 import EC2Client
+
+ATTEMPTS = 3
+"""How often botocore tries one call, the first time included (its standard mode waits 0 to 2 s in between)."""
+
+NOT_FOUND = frozenset({"InvalidAMIID.NotFound", "InvalidAMIID.Unavailable"})
+"""Codes that say: no such image. ``Unavailable`` is a deregistered one (Amazon EC2 API reference, error codes)."""
+
+DENIALS = frozenset({"UnauthorizedOperation", "AuthFailure", "OptInRequired", "AccessDenied", "AccessDeniedException"})
+"""Codes by which one region is closed to us while others are open: IAM, a service control policy, not opted in.
+
+A region that is not enabled answers AuthFailure, because it does not know the account's credentials.
+"""
+
+_CREDENTIALS = frozenset(
+    {
+        "Blocked",
+        "ExpiredToken",
+        "ExpiredTokenException",
+        "InvalidClientTokenId",
+        "InvalidToken",
+        "MissingAuthenticationToken",
+        "PendingVerification",
+        "RequestExpired",
+        "SignatureDoesNotMatch",
+        "UnrecognizedClientException",
+    }
+)
+_THROTTLES = ("RequestLimitExceeded", "Throttl", "SlowDown", "TooManyRequests")
+
+_PERMISSIONS = "allow ec2:DescribeImages and ec2:DescribeRegions in the function's role"
+_MEND = "renew the AWS credentials of this function or command, and check the clock"
+
+_deadline: ContextVar[Deadline] = ContextVar("deadline")
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """The time-outs of a client, in seconds; ``whole`` is the longest that one attempt lasts."""
+
+    connect: float
+    read: float
+
+    @property
+    def whole(self) -> float:
+        """Return the longest time that one attempt can take."""
+        return self.connect + self.read
+
+
+USUAL = Pace(2.0, 8.0)
+HURRIED = Pace(1.0, 2.0)
+
+
+class Denied(Exception):
+    """One region refuses this account or role; ``code`` is AWS's word for it. Never leaves ``clouds``."""
+
+    def __init__(self, region: str, code: str) -> None:
+        super().__init__(f"{region} denies access ({code})")
+        self.region = region
+        self.code = code
+
+    def as_trouble(self) -> CredentialsTrouble:
+        """Return the same where no other region can stand in: then it is the credentials."""
+        return CredentialsTrouble(f"AWS region {self.region} denied access ({self.code})", remedy=_PERMISSIONS)
+
+
+class Absent(Exception):
+    """EC2 says that there is no such image. Never leaves ``clouds``."""
+
+
+class Unsupported(Exception):
+    """An operation that this endpoint does not have; ``code`` is AWS's word for it. Never leaves ``clouds``."""
+
+    def __init__(self, region: str, code: str) -> None:
+        super().__init__(f"{region} does not support the call ({code})")
+        self.code = code
+
+
+class Clients:
+    """EC2 clients of one account, one per region and pace, made once and shared by threads.
+
+    The endpoint comes from AWS_ENDPOINT_URL, credentials from where boto3 finds them or from ``session_factory``.
+    """
+
+    def __init__(self, session_factory: Callable[[], Session] | None = None) -> None:
+        self._session_factory = session_factory
+        self._session: Session | None = None
+        self._clients: dict[tuple[str, Pace], EC2Client] = {}
+        self._lock = Lock()  # a boto3 session must not make two clients at once; a finished client may be shared
+
+    def home(self) -> str:
+        """Return the region of the environment (AWS_REGION, as Lambda sets it, or boto3's default).
+
+        Raises ConfigurationError where there is none.
+        """
+        with self._lock:
+            region = os.environ.get("AWS_REGION") or self._open().region_name
+        if not region:
+            raise ConfigurationError("no AWS region is set", remedy="set AWS_REGION, or name the regions")
+        return region
+
+    def client(self, region: str, deadline: Deadline) -> EC2Client:
+        """Return a client whose attempts fit into what is left of the deadline. Raises CloudTrouble where none can."""
+        left = deadline.remaining()
+        if left < HURRIED.whole:
+            raise CloudTrouble(f"not enough time is left to ask AWS region {shown(region)}")
+        pace = USUAL if left >= USUAL.whole else HURRIED
+        with self._lock, translated(region):
+            key = (region, pace)
+            if key not in self._clients:
+                self._clients[key] = self._make(region, pace)
+            return self._clients[key]
+
+    def _make(self, region: str, pace: Pace) -> EC2Client:
+        from botocore.config import Config
+
+        def hold_to_deadline(**_: Any) -> None:
+            # Called before every attempt, retries included: one is begun only if it can end in time. botocore has no
+            # deadline of its own; an error raised here ends the call (botocore/endpoint.py, _do_get_response).
+            if _deadline.get().remaining() < pace.whole:
+                raise CloudTrouble(f"AWS region {region} did not answer within the time that was left")
+
+        config = Config(
+            connect_timeout=pace.connect,
+            read_timeout=pace.read,
+            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            user_agent_extra=f"packer-publisher/{__version__}",
+        )
+        client = self._open().client("ec2", region_name=region, config=config)
+        client.meta.events.register("before-send.ec2", hold_to_deadline)
+        return client
+
+    def _open(self) -> Session:
+        if self._session is None:
+            if self._session_factory is None:
+                import boto3
+
+                self._session = boto3.Session()
+            else:
+                self._session = self._session_factory()
+        return self._session
+
+
+@contextmanager
+def within(deadline: Deadline, region: str) -> Iterator[None]:
+    """Hold the calls made inside to the deadline and translate their errors, as :func:`translated` does."""
+    token = _deadline.set(deadline)
+    try:
+        with translated(region):
+            yield
+    finally:
+        _deadline.reset(token)
+
+
+@contextmanager
+def translated(region: str) -> Iterator[None]:
+    """Turn botocore's errors into ours.
+
+    Raises CredentialsTrouble (expired, invalid or missing credentials), CloudTrouble (unreachable, throttled, anything
+    unexpected), and for the caller to judge :class:`Denied`, :class:`Unsupported` and :class:`Absent`.
+    """
+    from botocore.exceptions import (
+        BotoCoreError,
+        ClientError,
+        CredentialRetrievalError,
+        EndpointConnectionError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ProfileNotFound,
+        SSOError,
+        TokenRetrievalError,
+    )
+    from botocore.parsers import ResponseParserError
+
+    try:
+        yield
+    except ClientError as error:
+        raise _translate(region, error.response.get("Error", {}).get("Code", ""), error) from error
+    except (
+        CredentialRetrievalError,
+        NoCredentialsError,
+        PartialCredentialsError,
+        ProfileNotFound,
+        SSOError,
+        TokenRetrievalError,
+    ) as error:
+        name = type(error).__name__
+        raise CredentialsTrouble(f"AWS credentials were not found or not usable ({name})", remedy=_MEND) from error
+    except EndpointConnectionError as error:
+        raise CloudTrouble(
+            f"AWS region {shown(region)} could not be reached", remedy="check the region's name, DNS and the way out"
+        ) from error
+    except (BotoCoreError, ResponseParserError) as error:
+        # The texts of these errors may hold a URL or a header; the type says enough and is safe to log.
+        raise CloudTrouble(f"AWS region {shown(region)} did not answer usefully ({type(error).__name__})") from error
+
+
+def _translate(region: str, code: str, error: Exception) -> Exception:
+    where = f"AWS region {shown(region)}"
+    if code in NOT_FOUND:
+        return Absent(code)
+    if code in DENIALS:
+        return Denied(region, code)
+    if code in _CREDENTIALS:
+        return CredentialsTrouble(f"{where} refused the credentials ({code})", remedy=_MEND)
+    if code in ("InvalidAction", "UnknownOperation", "UnsupportedOperation"):
+        return Unsupported(region, code)
+    if any(word in code for word in _THROTTLES):
+        return CloudTrouble(f"{where} throttles ({code}), {ATTEMPTS} tries", remedy="nothing to do, it is tried again")
+    return CloudTrouble(f"{where} answered {shown(code or type(error).__name__)}")

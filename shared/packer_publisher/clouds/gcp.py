@@ -1,0 +1,207 @@
+"""Google Cloud: Compute Engine's custom images, as :class:`~packer_publisher.image.Image` values.
+
+The artifact is what Packer's own plugin registers: the image's name, in the zone that it was built in
+(packer-plugin-googlecompute ``builder/googlecompute/artifact.go``). A name can be given again to another image once
+the first is deleted, so the numeric id and the project travel along as labels.
+
+The resource knows neither the machine type nor the parent image: ``sourceImage`` is set on a copy alone, and names
+what was copied. So ``source`` is always None; the tag ``hcp-packer-source-image`` names the parent.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from packer_publisher.clouds.gcp_compute import Compute
+from packer_publisher.clouds.gcp_events import IMAGE, PROJECT, read_event, unwrap
+from packer_publisher.durations import format_duration
+from packer_publisher.errors import CloudTrouble, ConfigurationError, Rejected
+from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
+from packer_publisher.placement import Placement, is_ours
+from packer_publisher.wording import shown
+
+if TYPE_CHECKING:
+    from google.auth.credentials import Credentials
+    from google.cloud.compute_v1 import Image as Resource
+
+    from packer_publisher.deadline import Deadline
+    from packer_publisher.policy import Policy
+
+__all__ = ["GoogleCloud", "read_event", "unwrap"]
+
+PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
+_STATES: Mapping[str, ImageState] = {
+    "READY": ImageState.AVAILABLE,
+    "FAILED": ImageState.FAILED,
+    "DELETING": ImageState.GONE,
+}  # everything else (PENDING, words yet to come) changes by itself: pending
+_ARCHITECTURES: Mapping[str, str] = {"X86_64": "x86_64", "ARM64": "arm64"}
+_SELF = re.compile(r"(?:.*/)?projects/(?P<project>[^/]+)/global/images/[^/]+")
+_ZONE = re.compile(r"(?:.*/)?zones/(?P<zone>[^/]+)/disks/.*")
+_PLACE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
+
+
+class GoogleCloud:
+    """Google Cloud's images, read through Compute Engine's API.
+
+    ``clock`` tells how old an image is. ``credentials`` None means Application Default Credentials. ``environ``
+    (default: the process's) is looked at for ``PUBLISHER_COMPUTE_ENDPOINT`` and ``GOOGLE_CLOUD_PROJECT``. ``broken``
+    holds what is wrong with the images that the last scan passed over, by their self link.
+    """
+
+    platform = Platform.GCE
+
+    def __init__(
+        self,
+        policy: Policy,
+        clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        credentials: Credentials | None = None,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self._policy = policy
+        self._clock = clock
+        self._environ = os.environ if environ is None else environ
+        self._compute = Compute(credentials, self._environ)
+        self.broken: dict[str, Rejected] = {}
+
+    def close(self) -> None:
+        """Close the connections to Google Cloud."""
+        self._compute.close()
+
+    def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
+        """Return the image, or None when Google Cloud says that it does not exist.
+
+        The image's ``ref`` carries its name, also where it was asked for by its numeric id. A deprecated image is
+        available still. Raises CloudTrouble for an image of ours that is younger than the settle time (a build is
+        finished a while after its image: Packer deprecates it in a last step), CredentialsTrouble and CloudTrouble
+        where Google Cloud does not answer, and Rejected for a ``ref`` or a region label that names nothing.
+        """
+        _check(ref)
+        found = self._compute.image(ref.owner_id, ref.identifier, deadline)
+        if found is None:
+            return None
+        image = self._image(found, ref.owner_id)
+        if ref.owner_id.isdigit() and image.ref.owner_id != ref.owner_id:
+            raise Rejected(
+                f"{shown(ref.identifier)} was asked for under the number of its project, {ref.owner_id}.",
+                remedy=f"name the project by its id, {image.ref.owner_id}",
+            )
+        if image.state is ImageState.AVAILABLE and is_ours(image.tags, self._policy):
+            self._require_settled(image)
+        return image
+
+    def gather(self, image: Image, placement: Placement, deadline: Deadline) -> Image:  # noqa: ARG002 - the protocol's
+        """Return the image unchanged: a Google image lies everywhere its project does, so it is always whole."""
+        return image
+
+    def scan(
+        self, since: datetime | None, until: datetime | None, deadline: Deadline, projects: Sequence[str] = ()
+    ) -> Iterator[Image]:
+        """Yield the tagged images of the projects that were created in ``[since, until)`` and have settled.
+
+        None leaves that end open. ``projects`` () means the one of ``GOOGLE_CLOUD_PROJECT``; ConfigurationError where
+        that is not set. An image whose region label breaks the contract is entered in ``broken`` and passed over.
+        Else raises as :meth:`describe`.
+        """
+        projects = tuple(projects) or tuple(filter(None, (self._environ.get(PROJECT_VARIABLE, ""),)))
+        if not projects:
+            raise ConfigurationError(
+                "Google Cloud cannot be scanned: no project is named.", remedy=f"set {PROJECT_VARIABLE}"
+            )
+        settled = self._clock() - self._policy.settle
+        until = min(until or settled, settled)
+        self.broken.clear()
+        for project in dict.fromkeys(projects):
+            for found in self._compute.images(project, self._filter(), deadline):
+                created = _created_at(found)
+                if not is_ours(dict(found.labels), self._policy) or created >= until or (since and created < since):
+                    continue
+                try:
+                    image = self._image(found, project)
+                except Rejected as problem:
+                    self.broken[found.self_link] = problem
+                else:
+                    yield image
+
+    def _filter(self) -> str:
+        """Return the filter for images that carry a required key; times are compared here, being text over there."""
+        keys = (key for name in ("bucket", "fingerprint") for key in self._policy.contract.keys[name])
+        return " OR ".join(f"(labels.{key}:*)" for key in keys if key == key.lower())
+
+    def _require_settled(self, image: Image) -> None:
+        left = image.created_at + self._policy.settle - self._clock()
+        if left.total_seconds() > 0:
+            raise CloudTrouble(
+                f"{image.at} is younger than the settle time of {format_duration(self._policy.settle)}.",
+                remedy="nothing to do: it is tried again",
+                retry_after=min(left, self._policy.settle).total_seconds(),
+            )
+
+    def _image(self, found: Resource, project: str) -> Image:
+        spelled = _SELF.fullmatch(found.self_link)
+        owner = spelled["project"] if spelled else project
+        tags = dict(found.labels)
+        labels = {
+            "self_link": found.self_link,
+            "project_id": owner,
+            "disk_size_gb": str(found.disk_size_gb) if found.disk_size_gb else "",
+            "licenses": ",".join(found.licenses),
+        }
+        return Image(
+            ref=ImageRef(Platform.GCE, owner, "", found.name),
+            name=found.name,
+            state=_STATES.get(found.status, ImageState.PENDING),
+            created_at=_created_at(found),
+            artifacts=(Artifact(self._region(found, tags, owner), found.name),),
+            tags=tags,
+            architecture=_ARCHITECTURES.get(found.architecture),
+            labels=tuple(sorted((key, text) for key, text in labels.items() if text)),
+            identity=(("image_id", str(found.id)), ("project_id", owner)),
+        )
+
+    def _region(self, found: Resource, tags: Mapping[str, str], project: str) -> str:
+        """Return the zone that the image was built in, as Packer has it, or the best there is in its place.
+
+        Imported images, copies and images of regional disks name no zone.
+        """
+        zone = _ZONE.fullmatch(found.source_disk)
+        if zone:
+            return zone["zone"]
+        for key in self._policy.contract.keys["region"]:
+            place = tags.get(key, "")
+            if place and not _PLACE.fullmatch(place):
+                raise Rejected(
+                    f"{found.name} (gce:{project}): label {key} names {shown(place)}, which is no zone or region.",
+                    remedy="write it as in us-central1-a",
+                )
+            if place:
+                return place
+        return found.storage_locations[0] if found.storage_locations else "global"
+
+
+def _check(ref: ImageRef) -> None:
+    """Raise Rejected for an address that Google Cloud could never resolve (the SDK would build a wrong URL of it)."""
+    if not PROJECT.fullmatch(ref.owner_id):
+        raise Rejected(
+            f"{shown(ref.owner_id) or 'nothing'} is no project of Google Cloud.",
+            remedy="name the image as projects/PROJECT/global/images/NAME",
+        )
+    if not IMAGE.fullmatch(ref.identifier):
+        raise Rejected(
+            f"{shown(ref.identifier) or 'nothing'} is no name of a Google Cloud image.",
+            remedy="a name has lower-case letters, digits and dashes, at most 63, and begins with a letter",
+        )
+
+
+def _created_at(found: Resource) -> datetime:
+    try:
+        time = datetime.fromisoformat(found.creation_timestamp)
+    except ValueError:
+        raise CloudTrouble(
+            f"Google Cloud answered with an unreadable time: {shown(found.creation_timestamp, 64)}"
+        ) from None
+    return time if time.tzinfo else time.replace(tzinfo=UTC)

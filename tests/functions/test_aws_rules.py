@@ -1,0 +1,169 @@
+"""The rules and the queue that serverless.yml deploys: what passes, matched by moto's EventBridge."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from tests.clouds.aws_stand_in import fresh_account_id
+
+from packer_publisher.clouds.aws_events import read_event
+from packer_publisher.local.aws import LocalAWS
+from packer_publisher.local.aws_delivery import LocalDelivery, read_patterns
+
+ROOT = Path(__file__).parents[2]
+EVENTS = ROOT / "tests" / "events" / "aws"
+DEPLOYED = yaml.safe_load((ROOT / "serverless.yml").read_text(encoding="utf-8"))
+RESOURCES = DEPLOYED["resources"]["Resources"]
+
+PASSES = {
+    "ami_available": True,
+    "ami_available_gov": True,
+    "ami_deregistered": True,
+    "ami_disabled": True,
+    "ami_failed": True,
+    "cloudtrail_create_image": False,
+    "instance_state": False,
+    "tag_change": True,
+    "tag_change_china": True,
+    "tag_change_instance": False,
+    "tag_change_other_keys": False,
+    "tag_change_removed": True,
+    "tag_change_snapshot": False,
+    "tag_change_without_account": True,
+}
+
+
+@pytest.fixture(scope="module")
+def delivery() -> Iterator[LocalDelivery]:
+    with LocalAWS() as local:
+        yield LocalDelivery(local.account(fresh_account_id()))
+
+
+def load(name: str) -> dict[str, Any]:
+    """Return one of the event files."""
+    event: dict[str, Any] = json.loads((EVENTS / f"{name}.json").read_text(encoding="utf-8"))
+    return event
+
+
+def passed(delivery: LocalDelivery, event: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return what arrives in the queue when an event is put on the bus."""
+    delivery.emit(event)
+    return [json.loads(record["body"]) for record in delivery.receive()]
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in EVENTS.glob("*.json")))
+def test_the_rules_let_pass_what_the_function_reads(name: str, delivery: LocalDelivery) -> None:
+    """Each event file, matched once at most; what is not ours never wakes the function."""
+    event = load(name)
+
+    arrived = passed(delivery, event)
+
+    assert PASSES[name] is bool(arrived)
+    assert len(arrived) in (0, 1)
+    if arrived:
+        assert read_event(event) is not None
+        assert event["detail"] == arrived[0]["detail"]
+
+
+@pytest.mark.parametrize("key", ["hcp-packer-channels", "hcp-packer-label-team", "hcp-packer-expects"])
+def test_a_contract_tag_that_is_added_later_passes(key: str, delivery: LocalDelivery) -> None:
+    """Channels may be asked for when the image is long there; other keys among the changed ones do no harm."""
+    event = load("tag_change")
+    event["detail"]["changed-tag-keys"] = ["Name", key]
+
+    assert 1 == len(passed(delivery, event))
+
+
+@pytest.mark.parametrize(
+    ("name", "path", "value"),
+    [
+        ("ami_available", ("detail", "State"), "pending"),
+        ("ami_available", ("source",), "custom.ec2"),
+        ("tag_change", ("detail", "changed-tag-keys"), ["Name", "x-hcp-packer-bucket"]),
+        ("tag_change", ("detail", "service"), "rds"),
+        ("tag_change", ("detail-type",), "Tag Change"),
+    ],
+)
+def test_near_misses_do_not_pass(name: str, path: tuple[str, ...], value: object, delivery: LocalDelivery) -> None:
+    """One field that differs is enough."""
+    event = copy.deepcopy(load(name))
+    table = event
+    for key in path[:-1]:
+        table = table[key]
+    table[path[-1]] = value
+
+    assert [] == passed(delivery, event)
+
+
+def test_the_stand_in_gives_back_account_and_region(delivery: LocalDelivery) -> None:
+    """What moto drops or overwrites is as EventBridge sends it: the image's region, the account of the bus."""
+    (arrived,) = passed(delivery, load("ami_available_gov"))
+
+    assert "us-gov-west-1" == arrived["region"]
+    assert delivery._account.account_id == arrived["account"]
+
+
+def test_there_are_two_rules_and_both_lead_to_the_queue() -> None:
+    """With retries for a day and a place for what could not be delivered."""
+    rules = {name: resource for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Events::Rule"}
+
+    assert {"TagChanges", "StateChanges"} == set(rules) == set(read_patterns())
+    for rule in rules.values():
+        (target,) = rule["Properties"]["Targets"]
+        assert {"Fn::GetAtt": ["Events", "Arn"]} == target["Arn"]
+        assert {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}} == target["DeadLetterConfig"]
+        assert {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185} == target["RetryPolicy"]
+
+
+def test_only_these_rules_may_write_to_the_queues() -> None:
+    """A queue that anybody may fill would let anybody start the function."""
+    (statement,) = RESOURCES["FromEventBridge"]["Properties"]["PolicyDocument"]["Statement"]
+
+    assert {"Service": "events.amazonaws.com"} == statement["Principal"]
+    sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert {"TagChanges", "StateChanges"} == {source["Fn::GetAtt"][0] for source in sources}
+
+
+def test_the_queue_rests_and_keeps() -> None:
+    """Two minutes of settle time, 200 tries, 14 days; and six times the function's timeout between blind tries."""
+    custom, queue = DEPLOYED["custom"], RESOURCES["Events"]["Properties"]
+
+    assert 120 == custom["settleSeconds"]
+    assert "${self:custom.settleSeconds}" == queue["DelaySeconds"]
+    assert custom["visibilitySeconds"] == 6 * custom["functionSeconds"]
+    assert "${self:custom.visibilitySeconds}" == queue["VisibilityTimeout"]
+    assert (
+        1_209_600 == queue["MessageRetentionPeriod"] == RESOURCES["DeadLetters"]["Properties"]["MessageRetentionPeriod"]
+    )
+    assert {"deadLetterTargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}, "maxReceiveCount": 200} == queue[
+        "RedrivePolicy"
+    ]
+
+
+def test_lambda_reports_record_by_record() -> None:
+    """Partial batch responses, few at a time, on Python 3.13 and arm64; one batch fits one visibility call."""
+    (event,) = DEPLOYED["functions"]["publish"]["events"]
+
+    assert {
+        "arn": {"Fn::GetAtt": ["Events", "Arn"]},
+        "batchSize": 5,
+        "functionResponseType": "ReportBatchItemFailures",
+        "maximumConcurrency": 2,
+    } == event["sqs"]
+    assert ("python3.13", "arm64") == (DEPLOYED["provider"]["runtime"], DEPLOYED["provider"]["architecture"])
+
+
+def test_the_role_may_look_and_never_change() -> None:
+    """Everything it may do in EC2 is reading; in SQS it may move its own messages."""
+    statements = DEPLOYED["provider"]["iam"]["role"]["statements"]
+
+    assert [
+        ["ec2:DescribeImages", "ec2:DescribeRegions", "ec2:GetImageAncestry"],
+        ["sqs:ChangeMessageVisibility"],
+    ] == [statement["Action"] for statement in statements]
