@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from packer_publisher.image import Artifact
-from packer_publisher.local.demo_stage import BUCKET, CloudEvent, Stage
+from packer_publisher.local.demo_stage import BUCKET, Appearance, CloudEvent, Stage
 from packer_publisher.local.registry_model import Refusal
 
 _NO_ARTIFACT: tuple[dict[str, str], ...] = ({},)
@@ -64,15 +64,19 @@ class Play:
         return self.version not in ("", "v0") and not self.missing and not self.unexpected
 
 
-def play(stage: Stage, seed: int, tell: Callable[[Told, Sequence[Row]], object]) -> Play:
+def play(
+    stage: Stage, seed: int, tell: Callable[[Told, Sequence[Row]], object], appeared: Appearance | None = None
+) -> Play:
     """Let images appear, deliver their events in an order that ``seed`` decides, and return how it went.
 
     Every event is delivered at least once and some twice; what a function wants to see again comes back at the end.
-    ``tell`` is called after each delivery with it and the version as it then stands.
+    ``tell`` is called after each delivery with it and the version as it then stands. ``appeared`` are images that
+    are there already.
     """
     rng = random.Random(seed)  # noqa: S311  # an order that can be repeated, no secret
     latest_before = latest(stage)
-    events, wanted = stage.appear()
+    calls_before = stage.requests.count()
+    events, wanted = appeared or stage.appear()
     queue = [(event, 1) for event in (*events, *rng.sample(events, k=max(1, len(events) // 3)))]
     rng.shuffle(queue)
     told: list[Told] = []
@@ -93,7 +97,7 @@ def play(stage: Stage, seed: int, tell: Callable[[Told, Sequence[Row]], object])
         told=tuple(told),
         latest_before=latest_before,
         latest_after=latest(stage),
-        calls=stage.requests.count(),
+        calls=stage.requests.count() - calls_before,
         tokens=stage.requests.count("Token"),
         missing=_names(wanted - listed),
         unexpected=_names(listed - wanted),

@@ -57,6 +57,10 @@ class CloudEvent:
     deliver: Callable[[], tuple[Mapping[str, Any] | None, bool]]
 
 
+Appearance = tuple[list[CloudEvent], frozenset[tuple[str, Artifact]]]
+"""The events that the clouds send, each once and in order, and the platform and artifact of all that is to be listed."""
+
+
 class Stage:
     """The stand-ins and the functions, as a context manager; ``database`` None keeps the registry in memory."""
 
@@ -114,12 +118,8 @@ class Stage:
 
         self._google = create_app("publish_image", str(FUNCTIONS / "gcp" / "main.py")).test_client()  # type: ignore[no-untyped-call]  # it has no types
 
-    def appear(self) -> tuple[list[CloudEvent], frozenset[tuple[str, Artifact]]]:
-        """Let one build's images appear in all three clouds, and a foreign one.
-
-        Returns the events that the clouds send, each once and in order, and what the version has to list: pairs of
-        platform and artifact.
-        """
+    def appear(self) -> Appearance:
+        """Let one build's images appear in all three clouds, and a foreign one."""
         created = datetime.now(UTC) - timedelta(minutes=10)
         tags = {
             "hcp-packer-bucket": BUCKET,
