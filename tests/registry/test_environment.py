@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from packer_publisher.errors import ConfigurationError
+from packer_publisher.errors import ConfigurationError, CredentialsTrouble, PublisherError
 from packer_publisher.registry import read_environment, registry_off
 from packer_publisher.registry.credentials import (
     ClientCredentials,
@@ -26,8 +26,8 @@ KEY = {"HCP_CLIENT_ID": "made-up-client", "HCP_CLIENT_SECRET": "made-up-secret"}
 PROVIDER = "iam/project/p/service-principal/s/workload-identity-provider/w"
 
 
-def refused(environ: dict[str, str]) -> tuple[str, str]:
-    with pytest.raises(ConfigurationError) as caught:
+def refused(environ: dict[str, str], kind: type[PublisherError] = ConfigurationError) -> tuple[str, str]:
+    with pytest.raises(kind) as caught:
         read_environment(environ)
     assert "made-up-secret" not in f"{caught.value}{caught.value!r}{caught.value.remedy}"
     return str(caught.value), caught.value.remedy
@@ -192,7 +192,7 @@ def test_half_a_key_is_no_key(tmp_path: Path) -> None:
     found = read_environment({"HCP_CLIENT_ID": "x", "HOME": str(tmp_path), "USERPROFILE": str(tmp_path)})
 
     assert ClientCredentials("c", "s", f"credential file {str(path)!r}") == found.credentials
-    text, _remedy = refused({"HCP_CLIENT_ID": "x"})
+    text, _remedy = refused({"HCP_CLIENT_ID": "x"}, CredentialsTrouble)
     assert "There are no credentials for HCP. HCP_CLIENT_SECRET is not set, the other one is." == text
 
 
@@ -205,7 +205,7 @@ def test_an_empty_half_is_refused() -> None:
 
 def test_no_credentials_at_all(tmp_path: Path) -> None:
     """A missing default file is no error of its own, a missing named one is."""
-    text, remedy = refused({"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)})
+    text, remedy = refused({"HOME": str(tmp_path), "USERPROFILE": str(tmp_path)}, CredentialsTrouble)
     assert "There are no credentials for HCP." == text
     assert remedy.startswith("Set HCP_CLIENT_ID and HCP_CLIENT_SECRET to a service principal's key, or HCP_CRED_FILE")
 

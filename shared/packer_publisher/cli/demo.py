@@ -47,8 +47,9 @@ def demo(seed: int | None, keep: bool, as_json: bool, port: int, database: Path 
         view = LiveView() if sys.stdout.isatty() else PlainView()
     from packer_publisher.local.demo import play
     from packer_publisher.local.demo_stage import Stage
+    from packer_publisher.runtime import close_publishers
 
-    with Stage(1000 + seed, database, port) as stage:
+    with Stage(1000 + seed, database, port, on_leaving=close_publishers) as stage:
 
         def tell(told: Told, rows: Sequence[Row]) -> None:
             if view is not None:

@@ -58,17 +58,35 @@ class CloudEvent:
 
 
 Appearance = tuple[list[CloudEvent], frozenset[tuple[str, Artifact]]]
-"""The events that the clouds send, each once and in order, and the platform and artifact of all that is to be listed."""
+"""The events that the clouds send, each once and in order, and platform and artifact of all that is to be listed."""
 
 
 class Stage:
-    """The stand-ins and the functions, as a context manager; ``database`` None keeps the registry in memory."""
+    """The stand-ins and the functions, as a context manager; ``database`` None keeps the registry in memory.
 
-    def __init__(self, run: int, database: Path | None = None, port: int = 0) -> None:
+    ``on_leaving`` is called before the stand-ins stop, to close what the functions hold open. ``sent`` are the events as the clouds wrote them, ``logged`` is all that the functions wrote.
+    """
+
+    def __init__(
+        self,
+        run: int,
+        database: Path | None = None,
+        port: int = 0,
+        *,
+        on_leaving: Callable[[], object] = lambda: None,
+    ) -> None:
         self.fingerprint = f"3f2a91c-{run}"
         self._database = database
         self._port = port
+        self._on_leaving = on_leaving
         self._stack = ExitStack()
+        self.sent: list[Mapping[str, Any]] = []
+        self._lines = _Lines()
+
+    @property
+    def logged(self) -> str:
+        """Return everything that the functions have written."""
+        return "".join(self._lines.history) + self._lines.getvalue()
 
     def __enter__(self) -> Self:
         try:
@@ -89,6 +107,7 @@ class Stage:
         self._stack.callback(self.model.close)
         registry = enter(local_registry(self.model, port=self._port))
         self.requests = registry.requests
+        self.tokens = registry.tokens
         self.arm = Arm()
         self.compute = ComputeEngine()
         self.registry_environment = registry.environment()
@@ -105,17 +124,18 @@ class Stage:
         logging.getLogger("werkzeug").setLevel(logging.WARNING)  # moto's server writes a line for each request
         self._aws = enter(LocalAWS()).account(ACCOUNT)
         self._queue = LocalDelivery(self._aws, environment)
-        self._lines = _Lines()
-        with redirect_stdout(self._lines):  # the Lambda's logger takes the stream that it finds when it is made
-            self._lambda = load_function("aws/handler.py")
+        self._lambda = load_function("aws/handler.py")
+        for handler in self._lambda.logger.handlers:  # Powertools writes to the stdout that it found when it began
+            handler.setStream(self._lines)
         self._azure = load_function("azure/function_app.py")
         azure_log = logging.getLogger("packer_publisher")
-        handler = logging.StreamHandler(self._lines)
-        azure_log.addHandler(handler)
+        lines = logging.StreamHandler(self._lines)
+        azure_log.addHandler(lines)
         azure_log.setLevel(logging.INFO)
-        self._stack.callback(azure_log.removeHandler, handler)
+        self._stack.callback(azure_log.removeHandler, lines)
         from functions_framework import create_app
 
+        self._stack.callback(self._on_leaving)
         self._google = create_app("publish_image", str(FUNCTIONS / "gcp" / "main.py")).test_client()  # type: ignore[no-untyped-call]  # it has no types
 
     def appear(self) -> Appearance:
@@ -167,6 +187,7 @@ class Stage:
         return events, frozenset({*wanted, ("gce", Artifact(ZONE, "web-server-1"))})
 
     def _to_lambda(self, event: Event) -> tuple[Mapping[str, Any] | None, bool]:
+        self.sent.append(event)
         self._queue.emit(event)
         with redirect_stdout(self._lines):
             delivery = self._queue.deliver(self._lambda.handler, most=1)
@@ -177,6 +198,7 @@ class Stage:
     def _to_azure(self, event: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
         from azure.functions import QueueMessage
 
+        self.sent.append(event)
         try:
             self._azure.publish_image(QueueMessage(id="1", body=json.dumps(event)))
         except self._azure.RetryLater:
@@ -184,6 +206,7 @@ class Stage:
         return self._lines.take(), False
 
     def _to_google(self, entry: Mapping[str, Any]) -> tuple[Mapping[str, Any], bool]:
+        self.sent.append(entry)
         with redirect_stdout(self._lines):
             answer = self._google.post("/", json=push_body(entry))
         return self._lines.take(), answer.status_code >= 300
@@ -192,8 +215,13 @@ class Stage:
 class _Lines(io.StringIO):
     """What the functions write, line by line."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.history: list[str] = []
+
     def take(self) -> Mapping[str, Any]:
         """Return the fields of the last line that tells an outcome, and forget the lines."""
+        self.history.append(self.getvalue())
         lines = self.getvalue().splitlines()
         self.seek(0)
         self.truncate()

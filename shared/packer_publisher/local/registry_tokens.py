@@ -70,6 +70,11 @@ class Tokens:
             found = self._tokens.get(token)
         return None if found is None or self._clock() >= found[1] else found[0]
 
+    def issued(self) -> list[str]:
+        """Return every token that is known, for tests that look for them where they must not be."""
+        with self._lock:
+            return list(self._tokens)
+
     def revoke_all(self) -> None:
         """Make every token that was given unknown: the next call is answered 401."""
         with self._lock:
