@@ -1,5 +1,7 @@
 """The Azure Function: Event Grid puts one event per message on a Storage queue, and this publishes its image.
 
+A timer sweeps the images of the last days, whatever became of their events.
+
 A queue instead of Event Grid's own trigger, because there a Python function can only succeed or be asked again, and
 permanent errors would be repeated (Azure/azure-functions-python-worker issue 874). Settings: ``PUBLISHER_QUEUE`` is
 the queue's name, ``PUBLISHER_STORAGE`` (or ``PUBLISHER_STORAGE__queueServiceUri``) its connection.
@@ -21,7 +23,7 @@ from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
 from packer_publisher.report import Outcome, Report
 from packer_publisher.reporting import log_fields, log_level, log_line
-from packer_publisher.runtime import open_publisher
+from packer_publisher.runtime import open_publisher, sweep_window
 
 SECONDS = 150.0  # well within host.json's functionTimeout
 
@@ -43,9 +45,23 @@ def publish_image(message: func.QueueMessage) -> None:
     is final, and raises RetryLater for trouble. Wrong settings raise ConfigurationError: the event is kept.
     """
     report = handle(message.get_body())
-    log.log(logging.getLevelName(log_level(report)), json.dumps({"message": log_line(report), **log_fields(report)}))
+    _log(report)
     if report.outcome is Outcome.DEFERRED:
         raise RetryLater(log_line(report))
+
+
+@app.timer_trigger(arg_name="timer", schedule="0 */15 * * * *")
+def sweep_images(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the host passes it by this name
+    """Converge the versions of the window's images: heals lost events and finishes what has become due.
+
+    Trouble with the cloud raises, and the next turn tries again; trouble with one version is in its report.
+    """
+    with _one_at_a_time:
+        swept = sweep_window(Platform.AZURE, os.environ, Deadline.after(SECONDS))
+    for report in swept.reports:
+        _log(report)
+    if swept.not_reached:
+        log.warning(json.dumps({"message": "the sweep ran out of time", "not_reached": len(swept.not_reached)}))
 
 
 def handle(body: bytes) -> Report:
@@ -58,6 +74,10 @@ def handle(body: bytes) -> Report:
         return Report(Outcome.IGNORED, platform=str(Platform.AZURE), reason="the event is about no image")
     with _one_at_a_time:
         return open_publisher(Platform.AZURE, os.environ).on_event(event, Deadline.after(SECONDS))
+
+
+def _log(report: Report) -> None:
+    log.log(logging.getLevelName(log_level(report)), json.dumps({"message": log_line(report), **log_fields(report)}))
 
 
 def decoded(body: bytes) -> object:

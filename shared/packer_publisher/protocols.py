@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Protocol
 
 from packer_publisher.deadline import Deadline
@@ -26,6 +28,16 @@ class Cloud(Protocol):
         """Return the image with all regions of its build and ``whole`` decided (True or False).
 
         Only called when ``image.whole`` is None. Raises Rejected for an unknown region name, and as ``describe``.
+        """
+
+
+class Scan(Protocol):
+    """What the sweep needs of a cloud beside what publishing does."""
+
+    def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
+        """Yield the own tagged images created in ``[since, until)``; None leaves that end open.
+
+        Raises as ``describe``, and ConfigurationError where it is not said what to scan.
         """
 
 

@@ -37,6 +37,7 @@ from packer_publisher.steps import (
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
+OFF = "HCP_PACKER_REGISTRY is off: nothing was written"
 ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
 """How long after its event an image that its cloud does not know counts as not there yet: EC2 is eventually
@@ -141,8 +142,7 @@ class Publisher:
             if placement is None:
                 return Publication(_report(Outcome.IGNORED, ref, image, reason="carries no contract tag"), image)
             if self._off:
-                reason = "HCP_PACKER_REGISTRY is off: nothing was written"
-                return Publication(_report(Outcome.IGNORED, ref, image, placement, reason=reason), image, placement)
+                return Publication(_report(Outcome.IGNORED, ref, image, placement, OFF), image, placement)
             (publication,) = self._converge((Item(image, placement),), cloud, deadline, dry_run=dry_run)
             return publication
         except Trouble as trouble:
@@ -155,6 +155,15 @@ class Publisher:
 
         Trouble and refusals become the reports of all its images.
         """
+        if self._off:
+            return tuple(
+                Publication(
+                    _report(Outcome.IGNORED, item.image.ref, item.image, item.placement, OFF),
+                    item.image,
+                    item.placement,
+                )
+                for item in items
+            )
         cloud = self.cloud(items[0].image.platform)
         try:
             return self._converge(items, cloud, deadline, dry_run=False)

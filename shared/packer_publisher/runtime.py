@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from packer_publisher.image import Platform
 from packer_publisher.publish import Publisher
 from packer_publisher.settings import Settings
+from packer_publisher.sweep import Memory, Sweep, sweep
 
 if TYPE_CHECKING:
+    from packer_publisher.deadline import Deadline
     from packer_publisher.policy import Policy
-    from packer_publisher.protocols import Cloud, Registry
+    from packer_publisher.protocols import Cloud, Registry, Scan
 
 
 _opened: list[Publisher] = []
+_memories: dict[int, Memory] = {}
 
 
 def open_publisher(platform: Platform, environ: Mapping[str, str]) -> Publisher:
@@ -42,9 +46,24 @@ def _open(_platform: Platform, environment: tuple[tuple[str, str], ...]) -> Publ
     return publisher
 
 
+def sweep_window(platform: Platform, environ: Mapping[str, str], deadline: Deadline) -> Sweep:
+    """Sweep a cloud's images of the window (PUBLISHER_SWEEP_WINDOW), but those younger than the settle time.
+
+    What was seen complete is remembered for as long as the process lives. Raises ConfigurationError and, where the
+    cloud cannot be listed, Trouble.
+    """
+    publisher = open_publisher(platform, environ)
+    settings = Settings.from_environment(environ)
+    cloud = cast("Scan", publisher.cloud(platform))
+    now = datetime.now(UTC)
+    since, until = now - settings.sweep_window, now - publisher.policy.settle
+    return sweep(publisher, cloud, since, until, deadline, _memories.setdefault(id(publisher), Memory()))
+
+
 def close_publishers() -> None:
     """Close every publisher of this process and forget them; the next call opens new ones."""
     _open.cache_clear()
+    _memories.clear()
     while _opened:
         _opened.pop().close()
 

@@ -6,28 +6,21 @@ means no call to it at all.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Image, ImageState
 from packer_publisher.placement import place
 from packer_publisher.plan import Item
+from packer_publisher.protocols import Scan
 from packer_publisher.publish import Publication, Publisher
 from packer_publisher.report import Outcome, Report
 
 MARGIN = 20.0
 """Seconds of the deadline that must be left for another version to be begun."""
-
-
-class Scan(Protocol):
-    """The one thing that a sweep needs of a cloud beside what publishing does."""
-
-    def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
-        """Yield the cloud's own tagged images created in the window."""
 
 
 @dataclass(frozen=True, slots=True)

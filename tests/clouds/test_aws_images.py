@@ -381,7 +381,7 @@ def test_a_scan_lists_own_tagged_images_of_a_window(account: LocalAccount) -> No
     account.create("base-4", TAGS, created=minutes(10))
     cloud = aws(account)
 
-    everything = {image.ref.identifier for image in cloud.scan(None, minutes(10))}
+    everything = {image.ref.identifier for image in cloud.scan(None, minutes(10), soon())}
     window = [image.ref.identifier for image in cloud.scan(minutes(60), minutes(10), soon())]
 
     assert {old, new} == everything

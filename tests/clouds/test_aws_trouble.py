@@ -360,11 +360,11 @@ def test_a_scan_passes_over_denied_regions_and_tells_them(monkeypatch: pytest.Mo
     aws = cloud("eu-west-1", "us-east-1")
     with scripted_ec2(everywhere(eu_west_1=error("UnauthorizedOperation", 403))) as ec2:
         monkeypatch.setenv("AWS_ENDPOINT_URL", ec2.url)
-        assert [OWN] == [image.ref.identifier for image in aws.scan(None, NOW)]
+        assert [OWN] == [image.ref.identifier for image in aws.scan(None, NOW, soon())]
         assert {"eu-west-1": "UnauthorizedOperation"} == aws.denied
 
         with pytest.raises(CredentialsTrouble) as caught:
-            list(cloud("eu-west-1").scan(None, NOW))
+            list(cloud("eu-west-1").scan(None, NOW, soon()))
 
     assert "AWS region eu-west-1 denied access (UnauthorizedOperation)" == str(caught.value)
 
@@ -373,13 +373,13 @@ def test_a_scan_of_enabled_regions_begins_in_the_home_region(monkeypatch: pytest
     """Without configured regions the list of regions is asked where the function lives; without that, nowhere."""
     with scripted_ec2(everywhere()) as ec2:
         monkeypatch.setenv("AWS_ENDPOINT_URL", ec2.url)
-        assert [OWN] == [image.ref.identifier for image in cloud().scan(None, NOW)]
+        assert [OWN] == [image.ref.identifier for image in cloud().scan(None, NOW, soon())]
         assert ("DescribeRegions", "us-east-1") == (ec2.requests[0].action, ec2.requests[0].region)
 
         monkeypatch.delenv("AWS_REGION")
         monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
         with pytest.raises(ConfigurationError) as caught:
-            list(cloud().scan(None, NOW))
+            list(cloud().scan(None, NOW, soon()))
 
     assert "no AWS region is set" == str(caught.value)
 

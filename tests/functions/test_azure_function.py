@@ -80,11 +80,13 @@ def sample(name: str) -> Any:
     return json.loads((EVENTS / f"{name}.json").read_text())
 
 
-def test_there_is_one_function_and_it_takes_from_the_queue() -> None:
+def test_one_function_takes_from_the_queue_and_one_sweeps_every_quarter_of_an_hour() -> None:
     """The queue and its connection are settings of the deployment."""
-    (function,) = load().app.get_functions()
-    (binding,) = function.get_raw_bindings()
-    assert "publish_image" == function.get_function_name()
+    publish, sweep = load().app.get_functions()
+    assert ("publish_image", "sweep_images") == (publish.get_function_name(), sweep.get_function_name())
+    (timer,) = sweep.get_raw_bindings()
+    assert {"type": "timerTrigger", "schedule": "0 */15 * * * *"}.items() <= json.loads(timer).items()
+    (binding,) = publish.get_raw_bindings()
     assert {
         "direction": "IN",
         "type": "queueTrigger",

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import os
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import azure.functions as func
 import pytest
+from azure.functions.timer import TimerRequest
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.image import Artifact, Platform
+from packer_publisher.image import Artifact
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.arm_events import as_cloud_event, notification
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from packer_publisher.local.server import serving
 from packer_publisher.registry import HCPPacker
-from packer_publisher.runtime import open_publisher
+from packer_publisher.runtime import close_publishers
 from packer_publisher.snapshot import BuildStatus, Version
 
 TAGS = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "4f2a9c1-812"}
@@ -55,9 +56,7 @@ def registry(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistr
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
         yield registry
-        publisher = open_publisher(Platform.AZURE, os.environ)  # the one that the function used: once per environment
-        assert isinstance(publisher.registry, HCPPacker)
-        publisher.registry.close()
+        close_publishers()
 
 
 def deliver(*events: Any) -> None:
@@ -116,3 +115,22 @@ def test_with_gallery_each_target_region_is_recorded(
     assert [frozenset({Artifact("eastus", identifier), Artifact("westeurope", identifier)})] == [
         build.artifacts for build in found.builds
     ]
+
+
+def test_the_timer_heals_a_lost_event(
+    arm: Arm, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An image whose event never came is registered by the next sweep; the one after that asks the registry nothing."""
+    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", arm.subscriptions[0])
+    caplog.set_level("INFO", logger="packer_publisher")
+    timer = TimerRequest(past_due=False)
+    APP.sweep_images(timer)
+    assert 0 == registry.requests.count()
+    arm.put_managed_image("images", "web-1", tags=TAGS, created=datetime.now(UTC) - timedelta(hours=3))
+    APP.sweep_images(timer)
+    version = registry.model.get_version("web", "4f2a9c1-812")["version"]
+    assert "v1" == version["name"]
+    assert ["completed"] == [json.loads(record.getMessage())["outcome"] for record in caplog.records]
+    registry.requests.clear()
+    APP.sweep_images(timer)
+    assert 0 == registry.requests.count()

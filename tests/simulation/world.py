@@ -5,7 +5,7 @@ It stands in for what the three clouds would answer, not for any code of ours: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -76,6 +76,12 @@ class WorldCloud:
 
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         return self._world.images.get(ref)
+
+    def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
+        for image in list(self._world.images.values()):
+            within = (since is None or image.created_at >= since) and (until is None or image.created_at < until)
+            if image.platform is self.platform and "hcp-packer-fingerprint" in image.tags and within:
+                yield image
 
     def gather(self, image: Image, placement: Placement, deadline: Deadline) -> Image:
         siblings = sorted(

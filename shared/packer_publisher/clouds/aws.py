@@ -101,11 +101,12 @@ class AWS:
                 return replace(gathered, source=self._parent(image.ref, deadline))
         return gathered
 
-    def scan(self, since: datetime | None, until: datetime, deadline: Deadline | None = None) -> Iterator[Image]:
-        """Yield the account's own images that carry a fingerprint tag and were created from ``since`` until ``until``.
+    def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
+        """Yield the account's own images that carry a fingerprint tag and were created in ``[since, until)``.
 
-        Region by region, page by page, in no other order; ``whole`` is not decided. A region that denies access is
-        entered in ``denied`` and passed over. Raises CredentialsTrouble where all of them do, else as ``gather``.
+        None leaves that end open. Region by region, page by page, in no other order; ``whole`` is not decided. A region
+        that denies access is entered in ``denied`` and passed over. Raises CredentialsTrouble where all of them do,
+        else as ``gather``.
         """
         tagged: FilterTypeDef = {"Name": "tag-key", "Values": list(self.policy.contract.keys["fingerprint"])}
         regions = sorted(self.policy.regions or self._enabled(self._clients.home(), deadline))
@@ -113,7 +114,8 @@ class AWS:
         for region in regions:
             try:
                 for found in self._pages(region, [tagged], deadline):
-                    if (since is None or found.image.created_at >= since) and found.image.created_at < until:
+                    created = found.image.created_at
+                    if (since is None or created >= since) and (until is None or created < until):
                         yield found.image
                 open_regions += 1
             except Denied as denied:

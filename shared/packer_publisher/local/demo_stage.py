@@ -64,7 +64,8 @@ Appearance = tuple[list[CloudEvent], frozenset[tuple[str, Artifact]]]
 class Stage:
     """The stand-ins and the functions, as a context manager; ``database`` None keeps the registry in memory.
 
-    ``on_leaving`` is called before the stand-ins stop, to close what the functions hold open. ``sent`` are the events as the clouds wrote them, ``logged`` is all that the functions wrote.
+    ``on_leaving`` is called before the stand-ins stop, to close what the functions hold open. ``sent`` are the events
+    as the clouds wrote them, ``logged`` is all that the functions wrote.
     """
 
     def __init__(
