@@ -1,14 +1,14 @@
 """Converging one version: the thin generator around the plan.
 
 It yields calls and is sent their replies, so one logic serves the driver (HTTP, clouds, time), the dry run (which
-predicts the replies) and the tests, which own every interleaving.
+predicts the replies) and the tests, which own every interleaving. What it knows is a frozen :class:`Progress`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
 from packer_publisher.image import Image
@@ -57,47 +57,85 @@ class Settled:
     reduced: tuple[Write, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far one convergence is: all that a handler knows. Frozen, so that a test can branch from any point.
+
+    ``version`` is the last read with the replies since folded in, None when it is not to be trusted. ``written`` are
+    the writes sent (a lost one among them may not have happened), ``refused`` counts refusals by write, ``lost`` counts
+    replies that never came.
+    """
+
+    items: tuple[Item, ...]
+    quirks: Quirks = Quirks()
+    version: Version | None = None
+    written: tuple[Write, ...] = ()
+    refused: tuple[tuple[Write, int], ...] = ()
+    lost: int = 0
+
+    def times_refused(self, call: Write) -> int:
+        """Return how often this very write was refused."""
+        return dict(self.refused).get(call, 0)
+
+
 def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Settled]:
     """Yield the calls that converge the version of these images, be sent the replies, return how it ended.
 
-    Raises Rejected where the registry calls the content of a write invalid, and RegistryTrouble where the same write
-    is refused again and again although fresh reads still ask for it, or where replies keep getting lost.
+    Raises as :func:`received`.
     """
-    known = tuple(items)
-    version: Version | None = None
-    written: list[Write] = []
-    refused: Counter[Write] = Counter()
-    lost = 0
+    progress = Progress(tuple(items), quirks)
     while True:
-        call = next_call(known, version, quirks)
-        if isinstance(call, FillBuild | SetStatus) and refused[call]:
-            learned = _learn(call, refused[call], quirks, known)
-            if learned != quirks:
-                quirks = learned
-                continue
+        progress, call = next_request(progress)
         if call is None:
-            assert version is not None  # noqa: S101  # next_call asks for a read as long as there is none
-            verdicts = judge(known, version, wrote=bool(written))
-            return Settled(verdicts, known, version, tuple(written), quirks, _reduced(written, known))
-        reply = yield call
-        if isinstance(reply, OutcomeUnknown):
-            lost += 1
-            if lost > PATIENCE:
-                raise reply
-            if not isinstance(call, ReadVersion | ReadBucket | Gather):
-                written.append(call)  # it may have happened; what the next read shows decides
-            version = None
-        elif isinstance(reply, RegistryRefused):
-            if isinstance(call, ReadVersion | ReadBucket | Gather):
-                raise RegistryTrouble(
-                    f"HCP Packer does not let itself be read: {reply}", remedy=reply.remedy
-                ) from reply
-            refused[call] += 1
-            version = _after_refusal(call, reply, version, refused[call])
-        else:
-            if not isinstance(call, ReadVersion | ReadBucket | Gather):
-                written.append(call)
-            known, version = _after_reply(call, reply, known, version)
+            return settle(progress)
+        progress = received(progress, call, (yield call))
+
+
+def next_request(progress: Progress) -> tuple[Progress, Call | None]:
+    """Return the next call, None at the end, and the progress with what refusals have taught."""
+    while True:
+        call = next_call(progress.items, progress.version, progress.quirks)
+        if not isinstance(call, FillBuild | SetStatus):
+            return progress, call
+        learned = _learn(call, progress.times_refused(call), progress.quirks, progress.items)
+        if learned == progress.quirks:
+            return progress, call
+        progress = replace(progress, quirks=learned)
+
+
+def received(progress: Progress, call: Call, reply: Reply) -> Progress:
+    """Return the progress after the reply to a call.
+
+    Raises Rejected where the registry calls the content of a write invalid, and RegistryTrouble where the same write
+    is refused again and again although fresh reads still ask for it, where replies keep getting lost (OutcomeUnknown),
+    or where a read is refused.
+    """
+    reads = isinstance(call, ReadVersion | ReadBucket | Gather)
+    if isinstance(reply, OutcomeUnknown):
+        if progress.lost >= PATIENCE:
+            raise reply
+        # The write may have happened; what the next read shows decides.
+        written = progress.written if reads else (*progress.written, cast("Write", call))
+        return replace(progress, version=None, written=written, lost=progress.lost + 1)
+    if isinstance(reply, RegistryRefused):
+        if isinstance(call, ReadVersion | ReadBucket | Gather):
+            raise RegistryTrouble(f"HCP Packer refused to be read: {reply}", remedy=reply.remedy) from reply
+        times = progress.times_refused(call) + 1
+        refused = {**dict(progress.refused), call: times}
+        version = _after_refusal(call, reply, progress.version, times)
+        return replace(progress, version=version, refused=tuple(refused.items()))
+    items, version = _after_reply(call, reply, progress.items, progress.version)
+    written = progress.written if reads else (*progress.written, cast("Write", call))
+    return replace(progress, items=items, version=version, written=written)
+
+
+def settle(progress: Progress) -> Settled:
+    """Return the end of a convergence that has nothing left to do."""
+    if progress.version is None:
+        raise TypeError("a convergence ends on a read")
+    verdicts = judge(progress.items, progress.version, wrote=bool(progress.written))
+    reduced = _reduced(progress.written, progress.items)
+    return Settled(verdicts, progress.items, progress.version, progress.written, progress.quirks, reduced)
 
 
 def _after_reply(
