@@ -7,7 +7,7 @@ predicts the replies) and the tests, which own every interleaving. What it knows
 from __future__ import annotations
 
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import cast
 
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
@@ -67,7 +67,7 @@ class Progress:
     """
 
     items: tuple[Item, ...]
-    quirks: Quirks = Quirks()
+    quirks: Quirks = field(default_factory=Quirks)
     version: Version | None = None
     written: tuple[Write, ...] = ()
     refused: tuple[tuple[Write, int], ...] = ()
