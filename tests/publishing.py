@@ -58,8 +58,10 @@ def service(switches: Switches | None = None) -> Iterator[Service]:
     try:
         with local_registry(model) as registry:
             found = Service(registry, clock)
-            yield found
-            for client in found.clients:
-                client.close()
+            try:
+                yield found
+            finally:
+                for client in found.clients:
+                    client.close()
     finally:
         model.close()

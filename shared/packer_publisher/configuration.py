@@ -56,6 +56,8 @@ ENTRY: Mapping[str, Reader[Any]] = {
     "expects": read_expects,
     "quiet": read_quiet,
     "channels": read_channels,
+    "assign_channels": read_channels,
+    "create_channels": boolean,
     "create_buckets": boolean,
     "on_delete": read_on_delete,
     "template_type": choice("HCL2", "JSON"),

@@ -10,25 +10,30 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from packer_publisher.channels import without
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
 from packer_publisher.image import Image
 from packer_publisher.plan import Item, Quirks, fold, next_call, repeats_identifier
-from packer_publisher.snapshot import Bucket, Build, BuildStatus, Version
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Version
 from packer_publisher.steps import (
+    AssignChannel,
     Call,
     CreateBucket,
     CreateBuild,
+    CreateChannel,
     CreateVersion,
     FillBuild,
     Gather,
+    Read,
     ReadBucket,
+    ReadChannel,
     ReadVersion,
     SetStatus,
     Write,
 )
 from packer_publisher.verdict import Verdict, judge
 
-Reply = Version | Bucket | Build | Image | RegistryRefused | OutcomeUnknown
+Reply = Version | Channel | Bucket | Build | Image | RegistryRefused | OutcomeUnknown
 """A call's answer; the two errors are answers too: after them the version is read again, never written blindly."""
 
 NO_CODE = 0
@@ -110,7 +115,7 @@ def received(progress: Progress, call: Call, reply: Reply) -> Progress:
     is refused again and again although fresh reads still ask for it, where replies keep getting lost (OutcomeUnknown),
     or where a read is refused.
     """
-    reads = isinstance(call, ReadVersion | ReadBucket | Gather)
+    reads = isinstance(call, Read)
     if isinstance(reply, OutcomeUnknown):
         if progress.lost >= PATIENCE:
             raise reply
@@ -118,6 +123,8 @@ def received(progress: Progress, call: Call, reply: Reply) -> Progress:
         written = progress.written if reads else (*progress.written, cast("Write", call))
         return replace(progress, version=None, written=written, lost=progress.lost + 1)
     if isinstance(reply, RegistryRefused):
+        if isinstance(call, ReadChannel | CreateChannel | AssignChannel):
+            return replace(progress, version=_after_channel_refusal(call, reply, progress.version))
         if isinstance(call, ReadVersion | ReadBucket | Gather):
             raise RegistryTrouble(f"HCP Packer refused to be read: {reply}", remedy=reply.remedy) from reply
         times = progress.times_refused(call) + 1
@@ -133,13 +140,14 @@ def settle(progress: Progress) -> Settled:
     """Return the end of a convergence that has nothing left to do."""
     if progress.version is None:
         raise TypeError("a convergence ends on a read")
-    verdicts = judge(progress.items, progress.version, wrote=bool(progress.written))
+    changed = any(not isinstance(call, CreateChannel | AssignChannel) for call in progress.written)
+    verdicts = judge(progress.items, progress.version, wrote=changed)
     reduced = _reduced(progress.written, progress.items)
     return Settled(verdicts, progress.items, progress.version, progress.written, progress.quirks, reduced)
 
 
 def _after_reply(
-    call: Call, reply: Version | Bucket | Build | Image, items: tuple[Item, ...], version: Version | None
+    call: Call, reply: Version | Channel | Bucket | Build | Image, items: tuple[Item, ...], version: Version | None
 ) -> tuple[tuple[Item, ...], Version | None]:
     """Return the items and the last read with one reply folded in."""
     match call, reply:
@@ -157,8 +165,25 @@ def _after_reply(
             return items, replace(version, latest=reply.latest)
         case CreateBuild() | FillBuild() | SetStatus(), Build() if version is not None:
             return items, fold(version, call, reply)
+        case ReadChannel(channel=name), Channel() if version is not None:
+            known = replace(reply, name=name) if not reply.exists else reply
+            return items, replace(version, channels=(*without(version, name), known))
+        case CreateChannel(channel=name) | AssignChannel(channel=name), Channel() if version is not None:
+            return items, replace(version, channels=without(version, name))  # read again until it holds
         case _:
             raise TypeError(f"{type(call).__name__} was answered with {type(reply).__name__}")
+
+
+def _after_channel_refusal(
+    call: ReadChannel | CreateChannel | AssignChannel, error: RegistryRefused, version: Version | None
+) -> Version | None:
+    """Return the last read with a channel marked as refused: the image is registered, and no channel undoes that."""
+    if version is None:
+        return None
+    if isinstance(call, CreateChannel) and error.code == ALREADY_EXISTS:
+        return replace(version, channels=without(version, call.channel))
+    refused = Channel(call.channel, problem=str(error))
+    return replace(version, channels=(*without(version, call.channel), refused))
 
 
 def _after_refusal(call: Write, error: RegistryRefused, version: Version | None, times: int) -> Version | None:
@@ -216,6 +241,8 @@ def _what(call: Write) -> str:
             return f"to create bucket {bucket}"
         case CreateVersion(bucket=bucket, fingerprint=fingerprint):
             return f"to create version {fingerprint} in bucket {bucket}"
+        case CreateChannel(channel=channel) | AssignChannel(channel=channel):
+            return f"to set channel {channel} of bucket {call.bucket}"
         case CreateBuild() | FillBuild() | SetStatus():
             verb = "to create" if isinstance(call, CreateBuild) else "to update"
             return f"{verb} build {call.component_type} of version {call.fingerprint} in bucket {call.bucket}"

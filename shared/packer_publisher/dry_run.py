@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from packer_publisher.channels import PREDICTED
 from packer_publisher.converge import NOT_FOUND, Reply
 from packer_publisher.errors import RegistryRefused
-from packer_publisher.snapshot import Bucket, Build, BuildStatus, Version, label_pairs
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Version, label_pairs
 from packer_publisher.steps import (
+    AssignChannel,
     Call,
     CreateBucket,
     CreateBuild,
+    CreateChannel,
     CreateVersion,
     FillBuild,
     ReadBucket,
+    ReadChannel,
     ReadVersion,
     SetStatus,
 )
@@ -30,6 +34,7 @@ class Prediction:
     def __init__(self) -> None:
         self._version: Version | None = None
         self._bucket_made = False
+        self._channels: dict[str, Channel] = {}
 
     def reply(self, call: Call, ask: Callable[[Call], Reply]) -> Reply:
         """Return the registry's answer to a read, or the predicted answer to a write."""
@@ -49,6 +54,14 @@ class Prediction:
                 return self._create_version(call, ask)
             case CreateBuild() | FillBuild() | SetStatus():
                 return self._write_build(call)
+            case ReadChannel():
+                return self._channels.get(call.channel) or ask(call)
+            case CreateChannel() | AssignChannel():
+                name = self._version.name if self._version else ""
+                self._channels[call.channel] = Channel(
+                    call.channel, version_fingerprint=call.fingerprint, version_name=name
+                )
+                return self._channels[call.channel]
             case _:
                 raise TypeError(f"{type(call).__name__} is not for the registry")
 
@@ -94,7 +107,7 @@ class Prediction:
                 build = replace(self._build(version, call.build_id), status=call.status)
         version = version.with_build(build)
         if all(other.status is BuildStatus.DONE for other in version.builds):
-            version = replace(version, name="(next)", status="VERSION_ACTIVE")
+            version = replace(version, name=PREDICTED, status="VERSION_ACTIVE")
         self._version = version
         return build
 

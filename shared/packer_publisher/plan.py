@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
 
+from packer_publisher.channels import next_channel_call, wanted_channels
 from packer_publisher.image import Artifact, Image
 from packer_publisher.labels import (
     MARKER,
@@ -93,12 +94,15 @@ def next_call(items: Sequence[Item], version: Version | None, quirks: Quirks) ->
     address = (placement.bucket, placement.fingerprint)
     if version is None:
         return ReadVersion(*address)
-    if version.complete or template_differs(version, placement):
+    if template_differs(version, placement):
         return None
     stands = list(zip(items, standings(items, version), strict=True))
     taking_part = [item for item, standing in stands if standing in (*ACTIVE, Standing.LISTED)]
     if not taking_part:
         return None
+    if version.complete:
+        listed = [item.placement for item, standing in stands if standing is Standing.LISTED]
+        return next_channel_call(listed, version) if listed else None
     active = [item for item, standing in stands if standing in ACTIVE]
     for item in active:
         if item.image.whole is None:
@@ -332,7 +336,7 @@ def _may_end(items: Sequence[Item], taking_part: Sequence[Item], version: Versio
     """
     if version.fresh:
         return True
-    if any(item.placement.channels for item in items):
+    if wanted_channels([item.placement for item in items]):
         return False
     own = [version.build(item.placement.component_type) for item in taking_part]
     if all(build is not None and is_our_build(build) and not is_whole(build) for build in own):

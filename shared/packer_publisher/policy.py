@@ -51,6 +51,8 @@ class BucketPolicy:
     expects: tuple[str, ...] = ()
     quiet: timedelta = timedelta(hours=6)
     channels: tuple[str, ...] = ()  # channels that a tag may ask for
+    assign_channels: tuple[str, ...] = ()  # channels that every version is assigned to
+    create_channels: bool = False
     create_bucket: bool = False
     on_delete: str = "ignore"  # "ignore" | "revoke"
     template_type: str = "HCL2"  # "HCL2" | "JSON" | "TEMPLATE_TYPE_UNSET"

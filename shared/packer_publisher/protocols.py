@@ -9,7 +9,7 @@ from typing import Protocol
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Image, ImageRef, Platform
 from packer_publisher.placement import Placement
-from packer_publisher.snapshot import Bucket, Build, Version
+from packer_publisher.snapshot import Bucket, Build, Channel, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
 
 
@@ -91,6 +91,31 @@ class Registry(Protocol):
         project: str | None = None,
     ) -> Bucket:
         """Write description and labels, always both: no update mask exists (facts 3.2)."""
+
+    def get_channel(self, bucket: str, channel: str, deadline: Deadline, project: str | None = None) -> Channel | None:
+        """Return the channel, or None when there is none."""
+
+    def create_channel(
+        self,
+        bucket: str,
+        channel: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        version_fingerprint: str = "",
+    ) -> Channel:
+        """Create and return a channel that points to a complete version."""
+
+    def update_channel(
+        self,
+        bucket: str,
+        channel: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        version_fingerprint: str | None = None,
+    ) -> Channel:
+        """Point a channel to a complete version and return it."""
 
     def create_build(self, step: CreateBuild, deadline: Deadline, project: str | None = None) -> Build:
         """Create and return the build."""

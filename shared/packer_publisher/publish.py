@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Reply, Settled, converge
 from packer_publisher.deadline import Deadline
 from packer_publisher.dry_run import Prediction
@@ -21,15 +22,18 @@ from packer_publisher.plan import Item, Quirks
 from packer_publisher.policy import Policy
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.report import Outcome, Report
-from packer_publisher.snapshot import Version
+from packer_publisher.snapshot import Channel, Version
 from packer_publisher.steps import (
+    AssignChannel,
     Call,
     CreateBucket,
     CreateBuild,
+    CreateChannel,
     CreateVersion,
     FillBuild,
     Gather,
     ReadBucket,
+    ReadChannel,
     ReadVersion,
     SetStatus,
     Write,
@@ -221,7 +225,7 @@ class Publisher:
                 _report(verdict.outcome, item.image.ref, item.image, item.placement, verdict.reason, verdict.remedy),
                 version=settled.version.name,
                 waits_for=verdict.waits_for,
-                notes=(*item.placement.notes, *notes),
+                notes=(*item.placement.notes, *notes, *channel_notes([item.placement], settled.version)),
                 calls=performer.calls,
             )
             publications.append(Publication(report, item.image, item.placement, settled.written, settled.version))
@@ -294,6 +298,17 @@ class _Performer:
                 return registry.create_version(call.bucket, call.fingerprint, call.template_type, deadline, project)
             case CreateBuild():
                 return registry.create_build(call, deadline, project)
+            case ReadChannel():
+                found = registry.get_channel(call.bucket, call.channel, deadline, project)
+                return found or Channel(call.channel, exists=False)
+            case CreateChannel():
+                return registry.create_channel(
+                    call.bucket, call.channel, deadline, project, version_fingerprint=call.fingerprint
+                )
+            case AssignChannel():
+                return registry.update_channel(
+                    call.bucket, call.channel, deadline, project, version_fingerprint=call.fingerprint
+                )
             case FillBuild() | SetStatus():
                 return registry.update_build(call, deadline, project)
             case Gather():

@@ -58,6 +58,22 @@ class Latest:
 
 
 @dataclass(frozen=True, slots=True)
+class Channel:
+    """A channel and the version that it points to ("" fields if none).
+
+    ``exists`` is False when the registry does not know it; ``problem`` says why the last call about it was refused.
+    """
+
+    name: str
+    managed: bool = False
+    restricted: bool = False
+    version_fingerprint: str = ""
+    version_name: str = ""
+    exists: bool = True
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
     """A version and its builds at the moment ``read_at`` of the registry's own clock (its Date header).
 
@@ -65,6 +81,7 @@ class Version:
     answered, False once a write's reply was folded in: a write answers with one build, not with the version.
     ``settled`` is True while only statuses were written since a fresh read that found everything there.
     ``bucket_missing`` is set when CreateVersion said so. ``latest`` is None until GetBucket was asked.
+    ``channels`` are those that were read.
     """
 
     bucket: str
@@ -81,6 +98,7 @@ class Version:
     settled: bool = False
     bucket_missing: bool = False
     latest: Latest | None = None
+    channels: tuple[Channel, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -93,6 +111,11 @@ class Version:
         same = [build for build in self.builds if build.component_type.casefold() == wanted]
         # Two spellings of one name can only come from writers that ignore case; the oldest that holds images counts.
         return min(same, key=lambda build: (not build.platform, build.id), default=None)
+
+    def channel(self, name: str) -> Channel | None:
+        """Return what was read of a channel, compared without case, None where it was not read."""
+        wanted = name.casefold()
+        return next((channel for channel in self.channels if channel.name.casefold() == wanted), None)
 
     def with_build(self, build: Build) -> Version:
         """Return the version with one build put in or replaced, no longer fresh."""
@@ -109,17 +132,6 @@ class Bucket:
     description: str = ""
     labels: tuple[tuple[str, str], ...] = ()
     latest: Latest = field(default_factory=Latest)
-
-
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """A channel and the version that it points to ("" fields if none)."""
-
-    name: str
-    managed: bool = False
-    restricted: bool = False
-    version_fingerprint: str = ""
-    version_name: str = ""
 
 
 def label_pairs(labels: Mapping[str, Any] | Iterable[tuple[str, str]] | None) -> tuple[tuple[str, str], ...]:

@@ -88,5 +88,32 @@ class SetStatus:
     status: BuildStatus
 
 
-Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus
-Call = ReadVersion | ReadBucket | Gather | Write
+@dataclass(frozen=True, slots=True)
+class ReadChannel:
+    """GetChannel: answered with a :class:`~packer_publisher.snapshot.Channel`, also where there is none."""
+
+    bucket: str
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class CreateChannel:
+    """CreateChannel, pointing to the version at once."""
+
+    bucket: str
+    channel: str
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True)
+class AssignChannel:
+    """UpdateChannel with the one field of the version (HCP insists on an update mask)."""
+
+    bucket: str
+    channel: str
+    fingerprint: str
+
+
+Read = ReadVersion | ReadBucket | ReadChannel | Gather
+Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus | CreateChannel | AssignChannel
+Call = Read | Write

@@ -16,7 +16,7 @@ from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.registry import decoding
-from packer_publisher.snapshot import Bucket, Build, Version
+from packer_publisher.snapshot import Bucket, Build, Channel, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
 from tests.simulation.world import T0
 
@@ -102,6 +102,39 @@ class ModelRegistry:
     ) -> Bucket:
         body = {"description": description, "labels": dict(labels)}
         return decoding.bucket(self._ask("UpdateBucket", self.model.update_bucket, bucket, body)["bucket"], bucket)
+
+    def get_channel(self, bucket: str, channel: str, deadline: Deadline, project: str | None = None) -> Channel | None:
+        try:
+            return decoding.channel(self._ask("GetChannel", self.model.get_channel, bucket, channel)["channel"])
+        except RegistryRefused as refusal:
+            if refusal.code == 5:
+                return None
+            raise
+
+    def create_channel(
+        self,
+        bucket: str,
+        channel: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        version_fingerprint: str = "",
+    ) -> Channel:
+        body = {"name": channel, "version_fingerprint": version_fingerprint}
+        return decoding.channel(self._ask("CreateChannel", self.model.create_channel, bucket, body)["channel"])
+
+    def update_channel(
+        self,
+        bucket: str,
+        channel: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        version_fingerprint: str | None = None,
+    ) -> Channel:
+        body = {"version_fingerprint": version_fingerprint, "update_mask": "versionFingerprint"}
+        document = self._ask("UpdateChannel", self.model.update_channel, bucket, channel, body)
+        return decoding.channel(document["channel"])
 
     def create_build(self, step: CreateBuild, deadline: Deadline, project: str | None = None) -> Build:
         body = {"component_type": step.component_type, "status": "BUILD_UNSET", "labels": dict(step.labels)}

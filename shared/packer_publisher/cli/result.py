@@ -12,7 +12,16 @@ from packer_publisher.cli.tables import columns, facts, safe
 from packer_publisher.placement import is_ours
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import BuildStatus
-from packer_publisher.steps import CreateBucket, CreateBuild, CreateVersion, FillBuild, SetStatus, Write
+from packer_publisher.steps import (
+    AssignChannel,
+    CreateBucket,
+    CreateBuild,
+    CreateChannel,
+    CreateVersion,
+    FillBuild,
+    SetStatus,
+    Write,
+)
 
 if TYPE_CHECKING:
     from packer_publisher.image import Artifact, Image
@@ -111,6 +120,10 @@ def sentence(step: Write) -> str:
             return f"fill build {safe(step.component_type)} ({word(step.status)}): {artifacts}"
         case SetStatus():
             return f"set build {safe(step.component_type)} to {word(step.status)}"
+        case CreateChannel():
+            return f"create channel {safe(step.channel)}, pointing to this version"
+        case AssignChannel():
+            return f"point channel {safe(step.channel)} to this version"
 
 
 def place_and_id(artifact: Artifact) -> str:
