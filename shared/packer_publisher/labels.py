@@ -11,12 +11,14 @@ OWNER = "image-owner"
 """Whose image a build is: ``aws:<account>``, ``azure:<subscription>``, ``gce:<project>``."""
 EXPECTS = "expects"
 """What a build's images say the version consists of, space-separated; continued in ``expects-2`` and so on."""
+ABANDONED = "abandoned"
+"""Set by a person on the open builds of a version that nobody should go on with; "" takes it back."""
 IMAGE_ID = "image_id"
 """Google's numeric image id: a name can be given again to another image."""
 
 _CHUNK = 256  # the length of label values that HCP accepts is not documented: stay short
 _CONTINUED = (EXPECTS, *(f"{EXPECTS}-{n}" for n in range(2, 21)))
-RESERVED_LABELS = frozenset({MARKER, OWNER, IMAGE_ID, "abandoned", *_CONTINUED})
+RESERVED_LABELS = frozenset({MARKER, OWNER, IMAGE_ID, ABANDONED, *_CONTINUED})
 """Labels that no tag may set (compared in lower case): one that did could claim another account's build."""
 
 

@@ -26,6 +26,7 @@ from enum import Enum, auto
 from packer_publisher.channels import next_channel_call, wanted_channels
 from packer_publisher.image import Artifact, Image
 from packer_publisher.labels import (
+    ABANDONED,
     MARKER,
     OWNER,
     expects_of,
@@ -94,7 +95,7 @@ def next_call(items: Sequence[Item], version: Version | None, quirks: Quirks) ->
     address = (placement.bucket, placement.fingerprint)
     if version is None:
         return ReadVersion(*address)
-    if template_differs(version, placement):
+    if template_differs(version, placement) or abandoned(version):
         return None
     stands = list(zip(items, standings(items, version), strict=True))
     taking_part = [item for item, standing in stands if standing in (*ACTIVE, Standing.LISTED)]
@@ -127,6 +128,13 @@ def template_differs(version: Version, placement: Placement) -> bool:
         and version.template_type not in ("", "TEMPLATE_TYPE_UNSET")
         and version.template_type != placement.policy.template_type
     )
+
+
+def abandoned(version: Version) -> str:
+    """Return what a person noted when abandoning the version, "" for one that was not; a complete one never is."""
+    if version.complete:
+        return ""
+    return next((note for build in version.builds if is_our_build(build) and (note := build.label(ABANDONED))), "")
 
 
 def standings(items: Sequence[Item], version: Version) -> tuple[Standing, ...]:

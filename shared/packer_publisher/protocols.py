@@ -10,7 +10,7 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.image import Image, ImageRef, Platform
 from packer_publisher.placement import Placement
 from packer_publisher.snapshot import Bucket, Build, Channel, Version
-from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 
 
 class Cloud(Protocol):
@@ -120,5 +120,12 @@ class Registry(Protocol):
     def create_build(self, step: CreateBuild, deadline: Deadline, project: str | None = None) -> Build:
         """Create and return the build."""
 
-    def update_build(self, step: FillBuild | SetStatus, deadline: Deadline, project: str | None = None) -> Build:
+    def update_build(
+        self, step: FillBuild | SetStatus | SetLabels, deadline: Deadline, project: str | None = None
+    ) -> Build:
         """Update and return the build."""
+
+    def delete_build(
+        self, bucket: str, fingerprint: str, build_id: str, deadline: Deadline, project: str | None = None
+    ) -> None:
+        """Delete a build."""

@@ -89,6 +89,27 @@ class SetStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class SetLabels:
+    """UpdateBuild with nothing but the whole set of labels."""
+
+    bucket: str
+    fingerprint: str
+    build_id: str
+    component_type: str
+    labels: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DeleteBuild:
+    """DeleteBuild, of an empty build in a complete version only."""
+
+    bucket: str
+    fingerprint: str
+    build_id: str
+    component_type: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReadChannel:
     """GetChannel: answered with a :class:`~packer_publisher.snapshot.Channel`, also where there is none."""
 

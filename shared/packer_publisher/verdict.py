@@ -10,6 +10,7 @@ from packer_publisher.labels import OWNER
 from packer_publisher.plan import (
     Item,
     Standing,
+    abandoned,
     declared,
     is_quiet,
     is_superseded,
@@ -51,6 +52,13 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
             f"{_version(version)} was begun with template type {shown(version.template_type)}, "
             f"not {item.placement.policy.template_type}",
             f"set template_type: {shown(version.template_type)} for this bucket, or {NEW_FINGERPRINT}",
+        )
+    if note := abandoned(version):
+        return Verdict(
+            Outcome.REJECTED,
+            f"{_version(version)} was abandoned: {shown(note)}",
+            f"{NEW_FINGERPRINT}, or take it back: packer-publisher versions abandon "
+            f"{shown(version.bucket)} {shown(version.fingerprint)} --undo",
         )
     if version.complete:
         return _sealed(item, standing, items, version, wrote)

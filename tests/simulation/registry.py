@@ -17,7 +17,7 @@ from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.registry import decoding
 from packer_publisher.snapshot import Bucket, Build, Channel, Version
-from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
 
 
@@ -141,8 +141,12 @@ class ModelRegistry:
         document = self._ask("CreateBuild", self.model.create_build, step.bucket, step.fingerprint, body)
         return decoding.build(document["build"])
 
-    def update_build(self, step: FillBuild | SetStatus, deadline: Deadline, project: str | None = None) -> Build:
-        body: dict[str, Any] = {"status": step.status.value}
+    def update_build(
+        self, step: FillBuild | SetStatus | SetLabels, deadline: Deadline, project: str | None = None
+    ) -> Build:
+        body: dict[str, Any] = (
+            {"labels": dict(step.labels)} if isinstance(step, SetLabels) else {"status": step.status.value}
+        )
         if isinstance(step, FillBuild):
             body |= {
                 "platform": step.platform,
@@ -154,3 +158,8 @@ class ModelRegistry:
             }
         document = self._ask("UpdateBuild", self.model.update_build, step.bucket, step.fingerprint, step.build_id, body)
         return decoding.build(document["build"])
+
+    def delete_build(
+        self, bucket: str, fingerprint: str, build_id: str, deadline: Deadline, project: str | None = None
+    ) -> None:
+        self._ask("DeleteBuild", self.model.delete_build, bucket, fingerprint, build_id)

@@ -19,7 +19,7 @@ from packer_publisher.registry.records import Complete, Restore, Revoke, Version
 from packer_publisher.registry.transport import ABORTED, NOT_FOUND, Call, Reply
 from packer_publisher.registry.wording import excerpt
 from packer_publisher.snapshot import Build, BuildStatus, Version
-from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 
 WAIT_SECONDS = 5
 """How long HCP holds one request for an operation that is not done yet; well below the limit of a call."""
@@ -151,12 +151,18 @@ class VersionOperations(Operations):
             project,
         )
 
-    def update_build(self, step: FillBuild | SetStatus, deadline: Deadline, project: str | None = None) -> Build:
+    def update_build(
+        self, step: FillBuild | SetStatus | SetLabels, deadline: Deadline, project: str | None = None
+    ) -> Build:
         """Fill a build, or set its status, in one request, and return it.
 
         Raises RegistryRefused with code 6 when another writer has set the platform.
         """
-        body: dict[str, Any] = {"status": step.status.value}
+        body: dict[str, Any] = {}
+        if isinstance(step, SetLabels):
+            body["labels"] = dict(step.labels)
+        else:
+            body["status"] = step.status.value
         if isinstance(step, FillBuild):
             body["platform"] = step.platform
             body["artifacts"] = [
