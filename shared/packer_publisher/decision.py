@@ -67,12 +67,17 @@ class Completion:
 
 
 def next_completion_call(
-    version: Version | None, asked: Completion, address: tuple[str, str], *, finished: bool
+    version: Version | None,
+    asked: Completion,
+    address: tuple[str, str],
+    *,
+    finished: bool,
+    running_first: bool = False,
 ) -> Decision | None:
     """Return the next call of a completion, None when the version is complete and tidy, or lags.
 
     ``finished`` says that this run has set a build DONE: the registry may then need a moment, and the guard waits for
-    another run.
+    another run. ``running_first``: the registry was found to refuse UNSET -> DONE.
 
     Whole builds go DONE first, then the empty ones that are done without; the last of them completes the version.
     Where all are DONE and the version stays open, the guard is one more build whose DONE completes it. What is still
@@ -80,7 +85,7 @@ def next_completion_call(
     """
     if version is None:
         return ReadVersion(*address)
-    ours = [build for build in version.builds if is_our_build(build)]
+    ours = [build for build in version.builds if build.label(MARKER) and not build.packer_run_uuid]
     if version.complete:
         tidy = [build for build in ours if not build.artifacts and not build.platform and _done_without(build, asked)]
         return DeleteBuild(*address, tidy[0].id, tidy[0].component_type) if tidy else None
@@ -88,7 +93,9 @@ def next_completion_call(
     todo.sort(key=lambda build: (not is_whole(build), build.component_type == GUARD, build.id))
     if todo:
         build = todo[0]
-        return SetStatus(*address, build.id, build.component_type, BuildStatus.DONE)
+        held = running_first and build.status is not BuildStatus.RUNNING
+        status = BuildStatus.RUNNING if held else BuildStatus.DONE
+        return SetStatus(*address, build.id, build.component_type, status)
     if not version.fresh:
         return ReadVersion(*address)
     if not finished and version.build(GUARD) is None and is_stuck(version):

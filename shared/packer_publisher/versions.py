@@ -69,9 +69,10 @@ class Versions:
         asked.check(version)
         written: list[Decision] = []
         setbacks = 0
+        running_first = False
         for _ in range(MOST_CALLS):
             finished = any(isinstance(step, SetStatus) for step in written)
-            step = next_completion_call(version, asked, address, finished=finished)
+            step = next_completion_call(version, asked, address, finished=finished, running_first=running_first)
             if step is None:
                 assert version is not None  # noqa: S101  # None asks for a read
                 return version, tuple(written)
@@ -79,9 +80,11 @@ class Versions:
                 version = self._carry_out(step, version)
             except (RegistryRefused, OutcomeUnknown) as setback:
                 setbacks += 1
+                # The documentation does not tell whether a build may go DONE from UNSET; two refusals do.
+                running_first = running_first or (isinstance(setback, RegistryRefused) and setbacks > 1)
                 if setbacks > MOST_SETBACKS:
                     raise RegistryTrouble(
-                        f"HCP Packer keeps refusing to complete {shown(fingerprint)}: {setback}"
+                        f"HCP Packer keeps refusing to complete version {shown(fingerprint)}: {setback}"
                     ) from setback
                 version = None  # read again, never write blindly again
                 continue

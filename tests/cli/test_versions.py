@@ -1,0 +1,105 @@
+"""``packer-publisher versions`` as a person calls it, against the local registry over HTTP."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from click.testing import CliRunner, Result
+from tests.publishing import Service, service
+from tests.simulation.world import event
+
+from packer_publisher.cli.program import program
+from packer_publisher.deadline import Deadline
+from packer_publisher.image import Platform
+
+
+@pytest.fixture
+def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """A registry in which an Azure image waits for a Google one."""
+    with service() as found:
+        found.bucket()
+        for name, value in found.registry.environment().items():
+            monkeypatch.setenv(name, value)
+        monkeypatch.setenv("PUBLISHER_CONFIG", '{"buckets": {"*": {}}}')
+        tags = {
+            "hcp-packer-bucket": "web",
+            "hcp-packer-fingerprint": "a1",
+            "hcp-packer-expects": "azure-arm googlecompute",
+        }
+        (ref,) = found.world.add(Platform.AZURE, "sub-1", "web", ["westeurope"], tags)
+        found.function().on_event(event(ref, at=found.clock()), Deadline.after(30))
+        yield found
+
+
+def run(*words: str, answer: str = "") -> Result:
+    return CliRunner().invoke(program, ("versions", *words), prog_name="packer-publisher", input=answer)
+
+
+def name(at: Service) -> str:
+    return str(at.registry.model.get_version("web", "a1")["version"]["name"])
+
+
+def test_a_person_sees_the_plan_and_confirms(at: Service) -> None:
+    """The builds, what would be written, what becomes of latest; no is no."""
+    asked = run("complete", "web", "a1", "--without", "googlecompute", answer="n\n")
+    assert 1 == asked.exit_code
+    for line in (
+        "web/a1 (v0, open)",
+        "  would set build googlecompute to DONE",
+        "  would delete build googlecompute, which is empty",
+        "  channel latest: (none) -> this version",
+        "Complete this version? It cannot be undone.",
+    ):
+        assert line in asked.stdout
+    assert "v0" == name(at)
+    done = run("complete", "web", "a1", "--without", "googlecompute", answer="y\n")
+    assert 0 == done.exit_code, done.output
+    assert "completed  web/a1 is v1" in done.stdout
+    assert "v1" == name(at)
+
+
+def test_a_program_gets_json_and_is_never_asked(at: Service) -> None:
+    """--json needs --yes or --dry-run."""
+    assert 2 == run("complete", "web", "a1", "--without", "googlecompute", "--json").exit_code
+    planned = json.loads(run("complete", "web", "a1", "--without", "gOOglecompute", "--dry-run", "--json").stdout)
+    assert (True, "v0") == (planned["dry_run"], planned["version"])
+    assert "v0" == name(at)
+    done = json.loads(run("complete", "web", "a1", "--without", "googlecompute", "--yes", "--json").stdout)
+    assert ("v1", planned["steps"]) == (done["version"], done["steps"])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "text"),
+    [
+        (("complete", "web", "a1", "--yes"), 1, "still waits for googlecompute"),
+        (("complete", "web", "none", "--yes"), 1, "version none of bucket web does not exist"),
+        (("complete", "w", "a1", "--yes"), 2, "is no bucket name"),
+        (("complete", "web", "a/1", "--yes"), 2, "is no version fingerprint"),
+        (("complete", "web", "a1", "--without", "a b", "--yes"), 2, "is no component type"),
+        (("abandon", "web", "a1", "--undo", "--yes"), 1, "is not abandoned"),
+    ],
+)
+def test_bad_input_is_an_error_that_changes_nothing(
+    at: Service, words: tuple[str, ...], status: int, text: str
+) -> None:
+    """What happened on stderr, with what to do."""
+    before = at.registry.model.get_version("web", "a1")
+    result = run(*words)
+    assert status == result.exit_code
+    assert text in result.stderr
+    assert before == at.registry.model.get_version("web", "a1")
+
+
+def test_a_version_is_abandoned_and_taken_up_again(at: Service) -> None:
+    """Its events are rejected in between, with the command that takes it back."""
+    assert 0 == run("abandon", "web", "a1", "--yes").exit_code
+    tags = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1"}
+    (ref,) = at.world.add(Platform.GCE, "project-1", "web", ["europe-west1-b"], tags)
+    report, _ = at.deliver(at.function(), ref)
+    assert "version a1 of bucket web was abandoned: by " in report.reason
+    assert "packer-publisher versions abandon web a1 --undo" in report.remedy
+    assert 0 == run("abandon", "web", "a1", "--undo", "--yes").exit_code
+    report, _ = at.deliver(at.function(), ref)
+    assert "completed" == report.outcome
