@@ -77,12 +77,13 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
             "that is not finished",
             "let Packer's run finish; if the image is another one, give it its own hcp-packer-component-type",
         )
+    lacking = missing(items, version)
     if standing is not Standing.LISTED:
         return Verdict(
             Outcome.WAITING,
             f"{item.image.at} is not whole: {item.image.lacks or 'a region of its build is missing'}",
-            "",
-            missing(items, version),
+            f"its missing part's own event or the sweep goes on; to do without: {by_hand(version, lacking)}",
+            lacking,
         )
     return _open(item, items, version, wrote)
 
@@ -100,14 +101,14 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
             Outcome.SUPERSEDED,
             f"{_version(version)} is not finished, because {shown(newer) or 'a newer version'}, created later, is "
             "complete: finishing it would pull latest back",
-            NEW_FINGERPRINT,
+            f"{NEW_FINGERPRINT}, or finish it all the same: {by_hand(version, ())}",
         )
     hint = expects_hint(version, item.image)
     if lacking:
         return Verdict(
             Outcome.WAITING,
             f"{_version(version)} declares nothing and has an empty build: {listed(lacking)}",
-            hint,
+            f"{hint}; to do without: {by_hand(version, lacking)}",
             lacking,
         )
     since = quiet_since(version)
@@ -118,7 +119,7 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
             Outcome.WAITING,
             f"{_version(version)} does not say what it consists of, so it is finished once nothing was added for "
             f"{_duration(quiet.total_seconds())}{when}",
-            hint,
+            f"{hint}; or finish it now: {by_hand(version, ())}",
         )
     return Verdict(Outcome.REGISTERED if wrote else Outcome.UNCHANGED, waits_for=lacking)
 
@@ -163,6 +164,12 @@ def expects_hint(version: Version, image: Image) -> str:
     """Return the ``expects`` line that would have made the version complete without waiting."""
     platforms = sorted({str(image.platform), *(build.platform for build in version.builds if build.platform)})
     return f'set hcp-packer-expects = "{" ".join(platforms)}" on the images (or expects for this bucket), naming all'
+
+
+def by_hand(version: Version, names: Sequence[str]) -> str:
+    """Return the command by which a person completes a version without the named parts."""
+    flags = "".join(f" --without {shown(name)}" for name in names)
+    return f"packer-publisher versions complete {shown(version.bucket)} {shown(version.fingerprint)}{flags}"
 
 
 def _version(version: Version) -> str:
