@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import pytest
 
+from packer_publisher.channels import channel_notes
+from packer_publisher.converge import Progress, next_request, received
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageRef, Platform
-from packer_publisher.policy import BucketPolicy
+from packer_publisher.placement import place
+from packer_publisher.plan import Item
+from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.report import Outcome, Report
+from packer_publisher.snapshot import Build, BuildStatus, Channel, Version
 from tests.publishing import Service, service
 from tests.simulation.world import event
 
@@ -129,3 +134,38 @@ def test_a_channel_that_refuses_is_told_and_the_image_stays_registered(status: i
         assert note.startswith("channel staging was not set: ")
         assert "not now" in note
         at.registry.faults.assert_consumed()
+
+
+def test_a_restricted_channel_is_told_and_the_image_stays_registered() -> None:
+    """403 on a channel is no trouble of the image, which would be delivered again for days."""
+    with service() as at:
+        at.bucket()
+        at.registry.faults.answer("GetChannel", 403, body='{"code": 7, "message": "restricted"}')
+        report = deliver(at, at.function(RULES), image(at, "a1"))
+        assert Outcome.COMPLETED == report.outcome
+        (note,) = report.notes
+        assert note.startswith("channel staging was not set: ")
+        at.registry.faults.assert_consumed()
+
+
+def test_a_channel_that_a_read_does_not_show_is_set_once() -> None:
+    """Reads may lag behind writes; the sweep looks again, this handler does not go round in circles."""
+    with service() as at:
+        ref = image(at, "a1")
+        subject = at.world.images[ref]
+        placement = place(subject, Policy(rules=(BucketRule("*", RULES),)))
+        assert placement is not None
+        build = Build("b", "azure-arm", BuildStatus.DONE, "azure", frozenset(subject.artifacts))
+        sealed = Version("web", "a1", exists=True, name="v1", builds=(build,))
+        progress = Progress((Item(subject, placement),), version=sealed)
+        calls: list[str] = []
+        while len(calls) < 50:
+            progress, call = next_request(progress)
+            if call is None:
+                break
+            calls.append(type(call).__name__)
+            progress = received(progress, call, Channel("staging"))  # always as if it pointed to nothing
+    assert ["ReadChannel", "AssignChannel", "ReadChannel"] == calls
+    assert progress.version is not None
+    (note,) = channel_notes([placement], progress.version)
+    assert "a read since does not show it; the sweep looks again" in note

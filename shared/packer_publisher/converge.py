@@ -13,7 +13,7 @@ from typing import cast
 from packer_publisher.channels import without
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
 from packer_publisher.image import Image
-from packer_publisher.plan import Item, Quirks, fold, next_call, repeats_identifier
+from packer_publisher.plan import Item, Quirks, fold, next_call
 from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Version
 from packer_publisher.steps import (
     AssignChannel,
@@ -28,6 +28,7 @@ from packer_publisher.steps import (
     ReadBucket,
     ReadChannel,
     ReadVersion,
+    SetLabels,
     SetStatus,
     Write,
 )
@@ -36,7 +37,6 @@ from packer_publisher.verdict import Verdict, judge
 Reply = Version | Channel | Bucket | Build | Image | RegistryRefused | OutcomeUnknown
 """A call's answer; the two errors are answers too: after them the version is read again, never written blindly."""
 
-NO_CODE = 0
 ALREADY_EXISTS = 6
 INVALID_ARGUMENT = 3
 NOT_FOUND = 5
@@ -67,8 +67,8 @@ class Progress:
     """How far one convergence is: all that a handler knows. Frozen, so that a test can branch from any point.
 
     ``version`` is the last read with the replies since folded in, None when it is not to be trusted. ``written`` are
-    the writes sent (a lost one among them may not have happened), ``refused`` counts refusals by write, ``lost`` counts
-    replies that never came.
+    the writes sent (a lost one among them may not have happened), ``refused`` the refused ones with their gRPC codes,
+    ``lost`` counts replies that never came. ``learned`` is what refusals suggest beyond ``quirks``.
     """
 
     items: tuple[Item, ...]
@@ -77,10 +77,19 @@ class Progress:
     written: tuple[Write, ...] = ()
     refused: tuple[tuple[Write, int], ...] = ()
     lost: int = 0
+    learned: Quirks = field(default_factory=Quirks)
 
-    def times_refused(self, call: Write) -> int:
-        """Return how often this very write was refused."""
-        return dict(self.refused).get(call, 0)
+    def codes(self, call: Write) -> tuple[int, ...]:
+        """Return the codes with which this very write was refused."""
+        return tuple(code for refused, code in self.refused if refused == call)
+
+    @property
+    def assumed(self) -> Quirks:
+        """Return what is taken for true of the registry."""
+        return Quirks(
+            self.quirks.running_first or self.learned.running_first,
+            self.quirks.single_region or self.learned.single_region,
+        )
 
 
 def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Settled]:
@@ -99,13 +108,16 @@ def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Se
 def next_request(progress: Progress) -> tuple[Progress, Call | None]:
     """Return the next call, None at the end, and the progress with what refusals have taught."""
     while True:
-        call = next_call(progress.items, progress.version, progress.quirks)
+        call = next_call(progress.items, progress.version, progress.assumed)
+        if isinstance(call, SetLabels | AssignChannel) and call in progress.written:
+            progress = replace(progress, version=_not_shown(call, progress.version))
+            continue
         if not isinstance(call, FillBuild | SetStatus):
             return progress, call
-        learned = _learn(call, progress.times_refused(call), progress.quirks, progress.items)
-        if learned == progress.quirks:
+        learned = _learn(call, progress.codes(call), progress.assumed)
+        if learned == progress.assumed:
             return progress, call
-        progress = replace(progress, quirks=learned)
+        progress = replace(progress, learned=learned)
 
 
 def received(progress: Progress, call: Call, reply: Reply) -> Progress:
@@ -127,10 +139,9 @@ def received(progress: Progress, call: Call, reply: Reply) -> Progress:
             return replace(progress, version=_after_channel_refusal(call, reply, progress.version))
         if isinstance(call, ReadVersion | ReadBucket | Gather):
             raise RegistryTrouble(f"HCP Packer refused to be read: {reply}", remedy=reply.remedy) from reply
-        times = progress.times_refused(call) + 1
-        refused = {**dict(progress.refused), call: times}
+        times = len(progress.codes(call)) + 1
         version = _after_refusal(call, reply, progress.version, times)
-        return replace(progress, version=version, refused=tuple(refused.items()))
+        return replace(progress, version=version, refused=(*progress.refused, (call, reply.code)))
     items, version = _after_reply(call, reply, progress.items, progress.version)
     written = progress.written if reads else (*progress.written, cast("Write", call))
     return replace(progress, items=items, version=version, written=written)
@@ -143,7 +154,28 @@ def settle(progress: Progress) -> Settled:
     changed = any(not isinstance(call, CreateChannel | AssignChannel) for call in progress.written)
     verdicts = judge(progress.items, progress.version, wrote=changed)
     reduced = _reduced(progress.written, progress.items)
-    return Settled(verdicts, progress.items, progress.version, progress.written, progress.quirks, reduced)
+    # What refusals suggested counts for the process only where the write that was made instead has succeeded.
+    ran = any(isinstance(call, SetStatus) and call.status is BuildStatus.RUNNING for call in progress.written)
+    proven = Quirks(
+        progress.quirks.running_first or (progress.learned.running_first and ran),
+        progress.quirks.single_region or (progress.learned.single_region and bool(reduced)),
+    )
+    return Settled(verdicts, progress.items, progress.version, progress.written, proven, reduced)
+
+
+def _not_shown(call: SetLabels | AssignChannel, version: Version | None) -> Version | None:
+    """Return the last read with a write taken as made that was answered, though a read since does not show it.
+
+    Reads may lag behind writes; neither of these two is worth a second write in one handler.
+    """
+    if version is None:
+        return None
+    if isinstance(call, AssignChannel):
+        late = Channel(call.channel, problem="it was set, and a read since does not show it; the sweep looks again")
+        return replace(version, channels=(*without(version, call.channel), late))
+    build = next(build for build in version.builds if build.id == call.build_id)
+    others = tuple(other for other in version.builds if other.id != build.id)
+    return replace(version, builds=(*others, replace(build, labels=call.labels)))
 
 
 def _after_reply(
@@ -163,7 +195,7 @@ def _after_reply(
             return items, replace(version, bucket_missing=False)
         case ReadBucket(), Bucket() if version is not None:
             return items, replace(version, latest=reply.latest)
-        case CreateBuild() | FillBuild() | SetStatus(), Build() if version is not None:
+        case CreateBuild() | FillBuild() | SetStatus() | SetLabels(), Build() if version is not None:
             return items, fold(version, call, reply)
         case ReadChannel(channel=name), Channel() if version is not None:
             known = replace(reply, name=name) if not reply.exists else reply
@@ -192,6 +224,8 @@ def _after_refusal(call: Write, error: RegistryRefused, version: Version | None,
     A refusal is how the registry tells that somebody else was first (ALREADY_EXISTS), that the version is sealed
     (FAILED_PRECONDITION) or unknown (ABORTED, NOT_FOUND): what the next read shows decides.
     """
+    if times > PATIENCE:
+        raise RegistryTrouble(f"HCP Packer keeps refusing {_what(call)}: {error}") from error
     if isinstance(call, CreateVersion) and error.code == NOT_FOUND and version is not None:
         return replace(version, bucket_missing=True)
     if isinstance(call, CreateBucket) and error.code == ALREADY_EXISTS and version is not None:
@@ -199,26 +233,25 @@ def _after_refusal(call: Write, error: RegistryRefused, version: Version | None,
     finishing = isinstance(call, FillBuild | SetStatus) and call.status is BuildStatus.DONE
     if error.code == INVALID_ARGUMENT and not finishing:
         raise Rejected(f"HCP Packer refused {_what(call)}: {error}", remedy=error.remedy)
-    if error.code == NO_CODE:  # not HCP's own answer: a proxy or load balancer in between
-        raise RegistryTrouble(f"something in front of HCP Packer refused {_what(call)}: {error}") from error
     if error.code not in (ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED, NOT_FOUND, INVALID_ARGUMENT):
-        raise error
-    if times > PATIENCE:
-        raise RegistryTrouble(f"HCP Packer keeps refusing {_what(call)}: {error}") from error
+        # HCP's own fault, or (without a code) the answer of something in front of it: no fault of the image.
+        raise RegistryTrouble(f"HCP Packer cannot be asked {_what(call)}: {error}", remedy=error.remedy) from error
     return None
 
 
-def _learn(call: FillBuild | SetStatus, times: int, quirks: Quirks, items: tuple[Item, ...]) -> Quirks:
+def _learn(call: FillBuild | SetStatus, codes: tuple[int, ...], quirks: Quirks) -> Quirks:
     """Return what a write that fresh reads still ask for, though it was refused, teaches about this registry.
 
-    Only the second refusal teaches: the first may be a read that lagged behind a rival's write.
+    Only the second refusal teaches: the first may be a read that lagged behind a rival's write. A duplicate
+    (ALREADY_EXISTS) while no platform is set is the identifier that stands twice; a failed precondition of DONE is that
+    the build was not RUNNING.
     """
-    if times < 2:
+    if len(codes) < 2:
         return quirks
-    repeated = any(repeats_identifier(item.image) for item in items)
-    if isinstance(call, FillBuild) and repeated and len(call.artifacts) > 1 and not quirks.single_region:
+    identifiers = [artifact.external_identifier for artifact in getattr(call, "artifacts", ())]
+    if codes.count(ALREADY_EXISTS) > 1 and len(set(identifiers)) < len(identifiers):
         return replace(quirks, single_region=True)
-    if call.status is BuildStatus.DONE and not quirks.running_first:
+    if call.status is BuildStatus.DONE and ALREADY_EXISTS not in codes[-2:]:
         return replace(quirks, running_first=True)
     return quirks
 
@@ -243,6 +276,6 @@ def _what(call: Write) -> str:
             return f"to create version {fingerprint} in bucket {bucket}"
         case CreateChannel(channel=channel) | AssignChannel(channel=channel):
             return f"to set channel {channel} of bucket {call.bucket}"
-        case CreateBuild() | FillBuild() | SetStatus():
+        case CreateBuild() | FillBuild() | SetStatus() | SetLabels():
             verb = "to create" if isinstance(call, CreateBuild) else "to update"
             return f"{verb} build {call.component_type} of version {call.fingerprint} in bucket {call.bucket}"

@@ -20,6 +20,7 @@ from packer_publisher.steps import (
     ReadBucket,
     ReadChannel,
     ReadVersion,
+    SetLabels,
     SetStatus,
 )
 
@@ -52,7 +53,7 @@ class Prediction:
                 return Bucket(call.bucket, description=call.description, labels=call.labels)
             case CreateVersion():
                 return self._create_version(call, ask)
-            case CreateBuild() | FillBuild() | SetStatus():
+            case CreateBuild() | FillBuild() | SetStatus() | SetLabels():
                 return self._write_build(call)
             case ReadChannel():
                 return self._channels.get(call.channel) or ask(call)
@@ -82,7 +83,7 @@ class Prediction:
         )
         return self._version
 
-    def _write_build(self, call: CreateBuild | FillBuild | SetStatus) -> Build:
+    def _write_build(self, call: CreateBuild | FillBuild | SetStatus | SetLabels) -> Build:
         version = self._version
         if version is None:
             raise TypeError("a build is written after its version was read")
@@ -103,6 +104,8 @@ class Prediction:
                     labels=label_pairs(call.labels),
                     artifacts_created_at=version.read_at,
                 )
+            case SetLabels():
+                build = replace(self._build(version, call.build_id), labels=label_pairs(call.labels))
             case SetStatus():
                 build = replace(self._build(version, call.build_id), status=call.status)
         version = version.with_build(build)

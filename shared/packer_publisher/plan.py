@@ -24,7 +24,7 @@ from datetime import datetime
 from enum import Enum, auto
 
 from packer_publisher.channels import next_channel_call, wanted_channels
-from packer_publisher.image import Artifact, Image
+from packer_publisher.image import Artifact, Image, ImageState
 from packer_publisher.labels import (
     ABANDONED,
     MARKER,
@@ -46,6 +46,7 @@ from packer_publisher.steps import (
     Gather,
     ReadBucket,
     ReadVersion,
+    SetLabels,
     SetStatus,
 )
 from packer_publisher.tag_values import is_platform
@@ -80,6 +81,7 @@ class Standing(Enum):
     RIVAL = auto()  # an older image takes precedence
     TAKEN = auto()  # its build holds other images, or belongs to another owner
     FOREIGN = auto()  # Packer's own run holds this component type and is not finished
+    GONE = auto()  # its cloud said, when asked for the other regions, that the image does not count
 
 
 ACTIVE = (Standing.TO_CREATE, Standing.TO_FILL)
@@ -95,7 +97,7 @@ def next_call(items: Sequence[Item], version: Version | None, quirks: Quirks) ->
     address = (placement.bucket, placement.fingerprint)
     if version is None:
         return ReadVersion(*address)
-    if template_differs(version, placement) or abandoned(version):
+    if abandoned(version) or (template_differs(version, placement) and not version.complete):
         return None
     stands = list(zip(items, standings(items, version), strict=True))
     taking_part = [item for item, standing in stands if standing in (*ACTIVE, Standing.LISTED)]
@@ -112,6 +114,7 @@ def next_call(items: Sequence[Item], version: Version | None, quirks: Quirks) ->
         return _create_version(version, placement)
     return (
         _create_builds(active, taking_part, version)
+        or _declare(taking_part, version)
         or _fill_builds(active, taking_part, version, quirks)
         or _finish(taking_part, version, quirks)
         or (None if _may_end(items, taking_part, version, quirks) else ReadVersion(*address))
@@ -247,6 +250,8 @@ def _seniority(item: Item) -> tuple[datetime, str, str]:
 def _standing(item: Item, version: Version) -> Standing:
     if any(lists(build, item.image) for build in version.builds):
         return Standing.LISTED
+    if item.image.state is ImageState.GONE:
+        return Standing.GONE
     build = version.build(item.placement.component_type)
     if build is None:
         return Standing.RIVAL if item.image.rival else Standing.TO_CREATE
@@ -276,6 +281,24 @@ def _create_builds(active: Sequence[Item], taking_part: Sequence[Item], version:
     for name in sorted(declared(taking_part, version), key=str.casefold):
         if not is_platform(name) and version.build(name) is None:
             return CreateBuild(*address, name, placeholder_labels())
+    return None
+
+
+def _declare(taking_part: Sequence[Item], version: Version) -> Call | None:
+    """Write what an image declares into its own build where the build does not say so yet (its tags were changed).
+
+    Else only this handler would know, and another would finish without what is declared. An empty build holds the
+    version anyway and takes the declaration when it is filled; one that is DONE cannot be changed any more.
+    """
+    for item in taking_part:
+        for build in version.builds:
+            mine = is_our_build(build) and build.label(OWNER) == item.image.owner and lists(build, item.image)
+            said = {name.casefold() for name in expects_of(build)}
+            new = [name for name in item.placement.expects if name.casefold() not in said]
+            if mine and new and build.status is not BuildStatus.DONE:
+                expects = tuple(sorted({*expects_of(build), *new}, key=str.casefold))
+                labels = own_labels(item.image.owner, expects, build.labels)
+                return SetLabels(version.bucket, version.fingerprint, build.id, build.component_type, labels)
     return None
 
 

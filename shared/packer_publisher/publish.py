@@ -15,7 +15,16 @@ from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Reply, Settled, converge
 from packer_publisher.deadline import Deadline
 from packer_publisher.dry_run import Prediction
-from packer_publisher.errors import OutcomeUnknown, PublisherError, RegistryRefused, RegistryTrouble, Rejected, Trouble
+from packer_publisher.errors import (
+    ConfigurationError,
+    CredentialsTrouble,
+    OutcomeUnknown,
+    PublisherError,
+    RegistryRefused,
+    RegistryTrouble,
+    Rejected,
+    Trouble,
+)
 from packer_publisher.image import Change, Image, ImageEvent, ImageRef, ImageState, Platform
 from packer_publisher.placement import Override, Placement, is_ours, place
 from packer_publisher.plan import Item, Quirks
@@ -35,12 +44,14 @@ from packer_publisher.steps import (
     ReadBucket,
     ReadChannel,
     ReadVersion,
+    SetLabels,
     SetStatus,
     Write,
 )
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
+PERMISSION_DENIED = 7
 OFF = "HCP_PACKER_REGISTRY is off: nothing was written"
 ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
@@ -109,19 +120,25 @@ class Publisher:
         self._clouds.clear()
 
     def on_event(self, event: ImageEvent, deadline: Deadline) -> Report:
-        """Handle one event; every way it can end is a report, Trouble (DEFERRED) and Rejected included."""
+        """Handle one event; every way it can end is a report, Trouble (DEFERRED) and Rejected included.
+
+        So are settings that turn out wrong only when something is opened with them: the event is kept.
+        """
         if event.change is not Change.WRITTEN:
             return _report(
                 Outcome.IGNORED, event.ref, reason=f"the image was {event.change}; nothing is changed in HCP"
             )
         if event.tags is not None and not is_ours(event.tags, self.policy):
             return _report(Outcome.IGNORED, event.ref, reason="carries no contract tag")
-        publication = self.publish(event.ref, deadline)
+        try:
+            publication = self.publish(event.ref, deadline)
+        except ConfigurationError as problem:
+            return _deferred(event.ref, None, None, problem).report
         if publication.image is None and publication.error is None:
             age = self._now() - event.time
             if age < NOT_FOUND_YET:
                 return _report(Outcome.DEFERRED, event.ref, reason="its cloud does not show the image yet")
-            return _report(Outcome.IGNORED, event.ref, reason="the image is gone; nothing was registered")
+            return _report(Outcome.IGNORED, event.ref, reason="its cloud does not know the image (any more)")
         return publication.report
 
     def publish(
@@ -283,6 +300,10 @@ class _Performer:
             return self._ask(call) if self._prediction is None else self._prediction.reply(call, self._ask)
         except (RegistryRefused, OutcomeUnknown) as answer:
             return answer
+        except CredentialsTrouble as denied:
+            if isinstance(call, ReadChannel | CreateChannel | AssignChannel):  # a restricted channel
+                return RegistryRefused(str(denied), code=PERMISSION_DENIED, status=403, remedy=denied.remedy)
+            raise
 
     def _ask(self, call: Call) -> Reply:
         self.calls += 1
@@ -309,7 +330,7 @@ class _Performer:
                 return registry.update_channel(
                     call.bucket, call.channel, deadline, project, version_fingerprint=call.fingerprint
                 )
-            case FillBuild() | SetStatus():
+            case FillBuild() | SetStatus() | SetLabels():
                 return registry.update_build(call, deadline, project)
             case Gather():
                 raise TypeError("a gather is asked of the cloud")
@@ -355,9 +376,12 @@ def _report(
     )
 
 
-def _deferred(ref: ImageRef, image: Image | None, placement: Placement | None, trouble: Trouble) -> Publication:
+def _deferred(
+    ref: ImageRef, image: Image | None, placement: Placement | None, trouble: Trouble | ConfigurationError
+) -> Publication:
     report = _report(Outcome.DEFERRED, ref, image, placement, reason=str(trouble), remedy=trouble.remedy)
-    return Publication(replace(report, retry_after=trouble.retry_after), image, placement, error=trouble)
+    retry_after = trouble.retry_after if isinstance(trouble, Trouble) else None
+    return Publication(replace(report, retry_after=retry_after), image, placement, error=trouble)
 
 
 def _rejected(

@@ -136,5 +136,5 @@ class AssignChannel:
 
 
 Read = ReadVersion | ReadBucket | ReadChannel | Gather
-Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus | CreateChannel | AssignChannel
+Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus | SetLabels | CreateChannel | AssignChannel
 Call = Read | Write

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packer_publisher.image import Image
-from packer_publisher.labels import OWNER
+from packer_publisher.labels import IMAGE_ID, OWNER
 from packer_publisher.plan import (
     Item,
     Standing,
@@ -46,7 +45,9 @@ def judge(items: Sequence[Item], version: Version, *, wrote: bool) -> tuple[Verd
 
 
 def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
-    if template_differs(version, item.placement):
+    if standing is Standing.GONE:
+        return Verdict(Outcome.IGNORED, item.image.lacks or "the image is gone")
+    if template_differs(version, item.placement) and not version.complete:
         return Verdict(
             Outcome.REJECTED,
             f"{_version(version)} was begun with template type {shown(version.template_type)}, "
@@ -71,12 +72,7 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
             "create it, or set create_buckets: true in the configuration",
         )
     if standing is Standing.FOREIGN:
-        return Verdict(
-            Outcome.WAITING,
-            f"component type {shown(item.placement.component_type)} of {_version(version)} belongs to a run of Packer "
-            "that is not finished",
-            "let Packer's run finish; if the image is another one, give it its own hcp-packer-component-type",
-        )
+        return _foreign(item, version)
     lacking = missing(items, version)
     if standing is not Standing.LISTED:
         return Verdict(
@@ -86,6 +82,21 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
             lacking,
         )
     return _open(item, items, version, wrote)
+
+
+def _foreign(item: Item, version: Version) -> Verdict:
+    """Judge an image whose component type Packer itself has registered."""
+    build = version.build(item.placement.component_type)
+    ended = {BuildStatus.FAILED: "has failed", BuildStatus.CANCELLED: "was cancelled"}
+    state = ended.get(build.status, "is not finished") if build is not None else "is not finished"
+    again = f"run Packer again with HCP_PACKER_BUILD_FINGERPRINT={shown(version.fingerprint)}"
+    remedy = "let it finish" if state == "is not finished" else again
+    return Verdict(
+        Outcome.WAITING,
+        f"component type {shown(item.placement.component_type)} of {_version(version)} belongs to a run of Packer "
+        f"that {state}",
+        f"{remedy}; if the image is another one, give it its own hcp-packer-component-type",
+    )
 
 
 def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
@@ -103,7 +114,7 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
             "complete: finishing it would pull latest back",
             f"{NEW_FINGERPRINT}, or finish it all the same: {by_hand(version, ())}",
         )
-    hint = expects_hint(version, item.image)
+    hint = expects_hint(version, item)
     if lacking:
         return Verdict(
             Outcome.WAITING,
@@ -127,11 +138,11 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
 def _sealed(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
     if standing is Standing.LISTED:
         return Verdict(Outcome.COMPLETED if wrote else Outcome.UNCHANGED)
-    if standing is Standing.TAKEN and not declared(items, version):
-        reason = _conflict(item, standing, items, version)
-    else:
-        reason = f"{_version(version)} was complete before {item.image.at} came"
-    return Verdict(Outcome.LATE, reason, f"{NEW_FINGERPRINT}; next time {expects_hint(version, item.image)}")
+    if standing is Standing.TAKEN:
+        reason = f"{_version(version)} is complete, and {_conflict(item, standing, items, version)}"
+        return Verdict(Outcome.LATE, reason, NEW_FINGERPRINT)
+    reason = f"{_version(version)} was complete before {item.image.at} came"
+    return Verdict(Outcome.LATE, reason, f"{NEW_FINGERPRINT}; next time {expects_hint(version, item)}")
 
 
 def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Version) -> str:
@@ -144,9 +155,12 @@ def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Ve
                 f"component type {component_type} of {_version(version)} belongs to {shown(owner)}, "
                 f"and {item.image.at} belongs to {shown(item.image.owner)}"
             )
+        number = (
+            f" number {shown(dict(item.image.identity)[IMAGE_ID])}" if IMAGE_ID in dict(item.image.identity) else ""
+        )
         return (
             f"component type {component_type} of {_version(version)} is whole already with {_artifacts(build)}; "
-            f"{item.image.at} is not among them"
+            f"{item.image.at}{number} is not among them"
         )
     rival = item.image.rival or next(
         (
@@ -160,9 +174,18 @@ def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Ve
     return f"{item.image.at} and the older {shown(rival)} claim component type {component_type} of {_version(version)}"
 
 
-def expects_hint(version: Version, image: Image) -> str:
-    """Return the ``expects`` line that would have made the version complete without waiting."""
-    platforms = sorted({str(image.platform), *(build.platform for build in version.builds if build.platform)})
+def expects_hint(version: Version, item: Item) -> str:
+    """Return the ``expects`` line that would have made the version complete without waiting, and not too early.
+
+    A platform is there with its first whole build; so where it has several, their component types are named.
+    """
+    types: dict[str, set[str]] = {str(item.image.platform): {item.placement.component_type}}
+    for build in version.builds:
+        if build.platform:
+            types.setdefault(build.platform, set()).add(build.component_type)
+    platforms = [
+        name for platform, found in sorted(types.items()) for name in (sorted(found) if len(found) > 1 else [platform])
+    ]
     return f'set hcp-packer-expects = "{" ".join(platforms)}" on the images (or expects for this bucket), naming all'
 
 
@@ -178,7 +201,8 @@ def _version(version: Version) -> str:
 
 
 def _artifacts(build: Build) -> str:
-    return listed([f"{a.external_identifier} ({a.region})" for a in sorted(build.artifacts)][:4])
+    number = f" number {build.label(IMAGE_ID)}" if build.label(IMAGE_ID) else ""
+    return listed([f"{a.external_identifier}{number} ({a.region})" for a in sorted(build.artifacts)][:4])
 
 
 def _duration(seconds: float) -> str:

@@ -22,6 +22,7 @@ from packer_publisher.steps import (
     Gather,
     ReadBucket,
     ReadVersion,
+    SetLabels,
     SetStatus,
 )
 from packer_publisher.verdict import judge
@@ -245,6 +246,63 @@ def test_the_declaration_is_the_union_of_what_any_image_said() -> None:
     assert next_call([item()], quiet, QUIRKS) is None
 
 
+def test_what_an_image_declares_later_is_written_into_its_build() -> None:
+    """Else only the handler that saw the new tag would wait, and the next one would finish too early."""
+    said = item(expects="aws azure gce")
+    silent = version(build(item()), build(item(Platform.AZURE)), read_at=T0 + timedelta(days=1), latest=Latest())
+    call = next_call([said], silent, QUIRKS)
+    assert isinstance(call, SetLabels)
+    assert ("build-amazon-ebs", ("expects", "aws azure gce")) == (call.build_id, call.labels[0])
+    labelled = version(replace(build(item()), labels=call.labels), build(item(Platform.AZURE)), latest=Latest())
+    quiet = replace(labelled, read_at=T0 + timedelta(days=1))
+    assert next_call([said], quiet, QUIRKS) is None
+    assert next_call([item(Platform.AZURE)], quiet, QUIRKS) is None
+    assert ("gce",) == missing([item(Platform.AZURE)], quiet)
+
+
+def test_only_the_owner_of_a_build_writes_what_its_image_declares() -> None:
+    """A stranger's build, or one that is DONE, stays as it is."""
+    stranger = item(expects="aws azure gce", owner="222222222222")
+    assert not isinstance(next_call([stranger], version(build(item())), QUIRKS), SetLabels)
+    said = item(expects="aws azure gce")
+    done = version(build(item(), BuildStatus.DONE), build(item(Platform.AZURE), full=False))
+    assert not isinstance(next_call([said], done, QUIRKS), SetLabels)
+
+
+def test_an_image_that_its_cloud_takes_back_while_gathering_is_ignored() -> None:
+    """Packer's intermediary image counts for nothing beside the image that takes its place."""
+    subject = item()
+    gone = replace(subject, image=replace(subject.image, state=ImageState.GONE, lacks="Packer's intermediary image"))
+    assert next_call([gone], version(), QUIRKS) is None
+    (verdict,) = judge([gone], version(), wrote=False)
+    assert (Outcome.IGNORED, "Packer's intermediary image") == (verdict.outcome, verdict.reason)
+
+
+def test_the_hint_of_a_late_image_would_not_have_been_too_early() -> None:
+    """Where a platform has several builds, naming the platform would complete the version with its first."""
+    sealed = version(build(item(), BuildStatus.DONE), build(item(Platform.AZURE), BuildStatus.DONE), name="v1")
+    other = item(identifier="ami-base")
+    late = replace(other, placement=replace(other.placement, component_type="amazon-ebs.base"))
+    (verdict,) = judge([late], sealed, wrote=False)
+    assert 'hcp-packer-expects = "amazon-ebs amazon-ebs.base azure"' in verdict.remedy
+
+
+def test_a_taken_component_type_in_a_sealed_version_needs_no_hint() -> None:
+    """No declaration would have let both in."""
+    sealed = version(build(item(), BuildStatus.DONE), name="v1")
+    (verdict,) = judge([item(identifier="ami-2")], sealed, wrote=False)
+    assert (Outcome.LATE, "build it again with a new fingerprint") == (verdict.outcome, verdict.remedy)
+    assert "is complete, and component type amazon-ebs" in verdict.reason
+
+
+def test_a_run_of_packer_that_failed_is_told_with_the_way_to_resume_it() -> None:
+    """Packer itself goes on with a fingerprint that it is given."""
+    failed = replace(build(item(), BuildStatus.FAILED, full=False), labels=(), packer_run_uuid="6f3c")
+    (verdict,) = judge([item()], version(failed), wrote=False)
+    assert "belongs to a run of Packer that has failed" in verdict.reason
+    assert "run Packer again with HCP_PACKER_BUILD_FINGERPRINT=a1" in verdict.remedy
+
+
 def test_a_sealed_version_takes_nothing_more() -> None:
     """Its images are unchanged, any other is late and is told how it would have been in time."""
     sealed = version(build(item(), BuildStatus.DONE), name="v3", status="VERSION_ACTIVE")
@@ -265,6 +323,8 @@ def test_another_template_type_is_refused() -> None:
     assert Outcome.REJECTED == outcome(item(), other)
     assert next_call([item()], replace(other, template_type="TEMPLATE_TYPE_UNSET"), QUIRKS) is not None
     assert next_call([item(rules=BucketPolicy(template_type="JSON"))], other, QUIRKS) is not None
+    sealed = version(build(item(), BuildStatus.DONE), name="v1", template_type="JSON")
+    assert Outcome.UNCHANGED == outcome(item(), sealed)
 
 
 def test_one_component_type_of_two_owners_is_a_conflict_that_names_both() -> None:
@@ -347,7 +407,9 @@ def test_a_google_image_is_its_name_and_its_number() -> None:
     subject = item(Platform.GCE)
     mine = replace(subject, image=replace(subject.image, identity=(("image_id", "2"),)))
     other = replace(build(subject), labels=label_pairs({MARKER: "1", OWNER: "gce:project-1", "image_id": "1"}))
-    assert Outcome.CONFLICT == outcome(mine, version(other))
+    (verdict,) = judge([mine], version(other), wrote=False)
+    assert Outcome.CONFLICT == verdict.outcome
+    assert "with gce-image number 1 (europe-west1-b); gce-image (gce:project-1) number 2 is not" in verdict.reason
     assert (Standing.LISTED,) == standings([mine], version(build(subject)))
 
 

@@ -19,6 +19,7 @@ from packer_publisher.steps import (
     CreateChannel,
     CreateVersion,
     FillBuild,
+    SetLabels,
     SetStatus,
     Write,
 )
@@ -120,6 +121,8 @@ def sentence(step: Write) -> str:
             return f"fill build {safe(step.component_type)} ({word(step.status)}): {artifacts}"
         case SetStatus():
             return f"set build {safe(step.component_type)} to {word(step.status)}"
+        case SetLabels():
+            return f"write into build {safe(step.component_type)} what its image declares now"
         case CreateChannel():
             return f"create channel {safe(step.channel)}, pointing to this version"
         case AssignChannel():
