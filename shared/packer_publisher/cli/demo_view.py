@@ -86,10 +86,10 @@ def summary(result: Play) -> str:
     by_outcome: dict[str, list[int]] = {}
     for told in result.told:
         by_outcome.setdefault(told.outcome, []).append(told.calls)
-    counted = ", ".join(f"{outcome} {len(calls)} ({sum(calls)} calls)" for outcome, calls in sorted(by_outcome.items()))
+    counted = ", ".join(f"{len(calls)} {outcome}" for outcome, calls in sorted(by_outcome.items()))
     lines.append(f"Events: {len(result.told)}: {counted}")
-    most = max(told.calls for told in result.told)
-    lines.append(f"Registry calls: {result.calls} in all, at most {most} for one event; {result.tokens} tokens")
+    per_event = ", ".join(f"{outcome} {max(calls)}" for outcome, calls in sorted(by_outcome.items()) if max(calls))
+    lines.append(f"Registry calls: {result.calls} in all and {result.tokens} tokens; the most for one event: {per_event}")
     if result.exact:
         lines.append(f"\nComplete and exact: {result.version} lists every image of the three clouds, each once.")
     else:
