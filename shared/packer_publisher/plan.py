@@ -81,8 +81,13 @@ class Standing(Enum):
     RIVAL = auto()  # an older image takes precedence
     TAKEN = auto()  # its build holds other images, or belongs to another owner
     FOREIGN = auto()  # Packer's own run holds this component type and is not finished
+    FLOODS = auto()  # with its names the version would wait for more than any version consists of
     GONE = auto()  # its cloud said, when asked for the other regions, that the image does not count
 
+
+MOST_DECLARED = 64
+"""How many names the images of one version may declare together: each becomes a build or is waited for, and whoever may
+tag images could otherwise fill a version without end, sixteen names at a time."""
 
 ACTIVE = (Standing.TO_CREATE, Standing.TO_FILL)
 
@@ -248,6 +253,8 @@ def _seniority(item: Item) -> tuple[datetime, str, str]:
 
 
 def _standing(item: Item, version: Version) -> Standing:
+    if not version.complete and len(declared((item,), version)) > MOST_DECLARED:
+        return Standing.FLOODS
     if any(lists(build, item.image) for build in version.builds):
         return Standing.LISTED
     if item.image.state is ImageState.GONE:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from packer_publisher.labels import IMAGE_ID, OWNER
 from packer_publisher.plan import (
+    MOST_DECLARED,
     Item,
     Standing,
     abandoned,
@@ -63,6 +64,12 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
         )
     if version.complete:
         return _sealed(item, standing, items, version, wrote)
+    if standing is Standing.FLOODS:
+        return Verdict(
+            Outcome.REJECTED,
+            f"with {item.image.at} the images of {_version(version)} would declare more than {MOST_DECLARED} parts",
+            "declare the version's own parts only, or begin a new fingerprint",
+        )
     if standing in (Standing.RIVAL, Standing.TAKEN):
         return Verdict(Outcome.CONFLICT, _conflict(item, standing, items, version), NEW_FINGERPRINT)
     if not version.exists:

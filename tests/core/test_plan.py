@@ -269,6 +269,21 @@ def test_only_the_owner_of_a_build_writes_what_its_image_declares() -> None:
     assert not isinstance(next_call([said], done, QUIRKS), SetLabels)
 
 
+def test_nobody_floods_a_version_with_names() -> None:
+    """Sixteen names an image, sixty-four a version; the image that would go beyond is refused, the others go on."""
+    builds = [
+        replace(build(item(expects=" ".join(f"x.n{i}-{k}" for k in range(16)))), id=f"b{i}", component_type=f"x.own{i}")
+        for i in range(4)
+    ]
+    full = version(*builds)
+    flooding = item(Platform.AZURE, "one-more")
+    assert next_call([flooding], full, QUIRKS) is None
+    (verdict,) = judge([flooding], full, wrote=False)
+    assert Outcome.REJECTED == verdict.outcome
+    assert "would declare more than 64 parts" in verdict.reason
+    assert isinstance(next_call([item(Platform.AZURE)], full, QUIRKS), CreateBuild)
+
+
 def test_an_image_that_its_cloud_takes_back_while_gathering_is_ignored() -> None:
     """Packer's intermediary image counts for nothing beside the image that takes its place."""
     subject = item()
