@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -22,30 +21,7 @@ from tests.clouds.aws_stand_in import (
 from packer_publisher.clouds.aws import AWS
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Artifact, ImageRef, ImageState, Platform
-from packer_publisher.local.aws import REGIONS, LocalAccount, LocalAWS
-from packer_publisher.placement import Override, place
-
-
-@pytest.fixture(scope="module")
-def local() -> Iterator[LocalAWS]:
-    with LocalAWS() as running:
-        yield running
-
-
-@pytest.fixture(scope="module")
-def used(local: LocalAWS) -> LocalAccount:
-    """Return the one account of these tests: a new one costs moto a second."""
-    return local.account(fresh_account_id())
-
-
-@pytest.fixture
-def account(used: LocalAccount, monkeypatch: pytest.MonkeyPatch) -> LocalAccount:
-    for region in REGIONS:
-        for image in used.ec2(region).describe_images(Owners=["self"])["Images"]:
-            used.deregister(region, image["ImageId"])
-    for name, value in used.environment.items():
-        monkeypatch.setenv(name, value)
-    return used
+from packer_publisher.local.aws import LocalAccount, LocalAWS
 
 
 def test_an_image_is_described_with_all_that_the_flow_needs(account: LocalAccount) -> None:
@@ -208,20 +184,6 @@ def test_a_failed_copy_holds_nothing(account: LocalAccount) -> None:
     assert gather(aws(account), account, "us-east-1", build.images["us-east-1"]).whole is True
 
 
-def test_an_image_that_a_person_names_does_not_wait_for_tags(account: LocalAccount) -> None:
-    """`publish --bucket --fingerprint` is for images without tags: there tags of copies are not waited for."""
-    own = account.create("base-1", {}, created=minutes(10))
-    account.copy(own, "us-east-1", "eu-west-1", "base-1", {}, created=minutes(10))
-    cloud = aws(account)
-    image = describe(cloud, account, "us-east-1", own)
-    placement = place(image, cloud.policy, Override(bucket="base", fingerprint="by-hand"))
-    assert placement is not None
-
-    gathered = cloud.gather(image, placement, soon())
-
-    assert (True, (Artifact("us-east-1", own),)) == (gathered.whole, gathered.artifacts)
-
-
 def test_named_regions_are_the_truth(account: LocalAccount) -> None:
     """With hcp-packer-regions the build is whole when each has its image, whatever else has the same name."""
     tags = {**TAGS, "hcp-packer-regions": "us-east-1 eu-west-1"}
@@ -293,29 +255,6 @@ def test_a_rival_is_as_old_as_the_oldest_image_of_its_build(account: LocalAccoun
 
     assert "" == gather(cloud, account, "us-west-2", copied).rival
     assert f"{older} in us-east-1" == gather(cloud, account, "us-east-1", younger).rival
-
-
-def test_packers_intermediary_never_counts_beside_the_image_made_from_it(account: LocalAccount) -> None:
-    """It is older and carries the same tags, but Packer is about to remove it."""
-    doomed = account.create("aB3dE5g", TAGS, created=minutes(50))
-    final = account.copy(doomed, "us-east-1", "eu-west-1", "base-1", TAGS, created=minutes(40))
-    cloud = aws(account)
-
-    image = gather(cloud, account, "eu-west-1", final)
-    assert (True, "", (Artifact("eu-west-1", final),)) == (image.whole, image.rival, image.artifacts)
-
-    image = gather(cloud, account, "us-east-1", doomed)
-    assert (False, f"{final} in eu-west-1") == (image.whole, image.rival)
-    assert f"it looks like the temporary image from which Packer made {final} in eu-west-1" == image.lacks
-
-
-def test_an_intermediary_steps_aside_while_the_copy_is_pending(account: LocalAccount) -> None:
-    """With the keys in run_tags both carry them before the copy is finished."""
-    doomed = account.create("aB3dE5g", TAGS, created=minutes(5))
-    final = account.copy(doomed, "us-east-1", "us-east-1", "base-1", TAGS, created=minutes(4))
-    account.set_state("us-east-1", final, "pending")
-
-    assert f"{final} in us-east-1" == gather(aws(account), account, "us-east-1", doomed).rival
 
 
 def test_a_name_of_seven_letters_and_digits_is_fine_on_its_own(account: LocalAccount) -> None:

@@ -455,3 +455,76 @@ def test_an_image_without_a_creation_date_is_trouble(date: str, monkeypatch: pyt
             cloud().describe(REF, soon())
 
     assert f"{OWN} has the creation date {date}, which is none" == str(caught.value)
+
+
+@pytest.mark.parametrize("code", ["InvalidAction", "UnknownOperation", "UnsupportedOperation"])
+@pytest.mark.parametrize("action", ["DescribeImages", "DescribeRegions"])
+def test_an_endpoint_that_lacks_a_needed_call_is_trouble(
+    code: str, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only the ancestry of a copy can be done without; an error of our own making never gets out."""
+
+    def answer(request: Request) -> Answer:
+        return error(code) if request.action == action else images(own_image())
+
+    with pytest.raises(CloudTrouble) as caught:
+        gathered(answer, monkeypatch, cloud())
+
+    assert f"AWS region us-east-1 does not support the call ({code})" == str(caught.value)
+    assert "check that AWS_ENDPOINT_URL, where it is set, is an endpoint of EC2" == caught.value.remedy
+
+
+@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"])
+@pytest.mark.parametrize("value", ["nonsense", "http://[::1", "http://me:hidden-word@host:port"])
+def test_an_endpoint_that_is_no_address_names_its_variable(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """boto3 says ValueError; the value is not repeated, because it may hold a password."""
+    monkeypatch.setenv(variable, value)
+
+    with pytest.raises(ConfigurationError) as caught:
+        AWS(policy(), session_factory=lambda: boto3.Session("AKIAFAKE", "fake-secret")).describe(REF, soon())
+
+    assert f"{variable} is no address of an endpoint" == str(caught.value)
+    assert "write it as in https://ec2.eu-west-1.amazonaws.com, or leave it unset to talk to AWS itself" == (
+        caught.value.remedy
+    )
+
+
+def test_a_region_whose_name_is_none_is_no_matter_of_the_endpoint() -> None:
+    """botocore calls that a ValueError, too."""
+    with pytest.raises(CloudTrouble) as caught:
+        cloud().describe(replace(REF, region="eu west 1"), soon())
+
+    assert "AWS region eu west 1 did not answer usefully (InvalidRegionError)" == str(caught.value)
+
+
+def test_a_proxy_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way out is the proxy's; its address may hold a password and is not repeated."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+    monkeypatch.setenv("HTTPS_PROXY", f"http://me:hidden-word@127.0.0.1:{port}")
+    for variable in ("https_proxy", "AWS_ENDPOINT_URL"):
+        monkeypatch.delenv(variable, raising=False)
+
+    with pytest.raises(CloudTrouble) as caught:
+        AWS(policy(), session_factory=lambda: boto3.Session("AKIAFAKE", "fake-secret")).describe(REF, soon())
+
+    assert "AWS region us-east-1 could not be reached through the proxy" == str(caught.value)
+    assert "check HTTPS_PROXY" == caught.value.remedy
+
+
+def test_a_scan_passes_over_an_image_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One image without a creation date stops neither the others nor the next scan."""
+    pages = iter([images(image_xml(OTHER, "base-2", minutes(5)).replace("-11-20T", "-99-20T"), own_image()), images()])
+    aws = cloud("us-east-1")
+    with scripted_ec2(lambda _: next(pages)) as ec2:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", ec2.url)
+
+        assert [OWN] == [image.ref.identifier for image in aws.scan(None, NOW, soon())]
+        ((identifier, problem),) = aws.broken.items()
+        assert [] == list(aws.scan(None, NOW, soon()))
+
+    assert OTHER == identifier
+    assert f"{OTHER} has the creation date 2026-99-20T11:55:00.000Z, which is none" == str(problem)
+    assert {} == aws.broken

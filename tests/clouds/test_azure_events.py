@@ -222,3 +222,14 @@ def test_an_id_cannot_lead_elsewhere(uri: str) -> None:
     """No part of an id may climb out of its place in a URL, and nothing may follow it."""
     with pytest.raises(Rejected):
         read_event(with_uri(uri))
+
+
+def test_tags_that_are_nested_without_end_are_rejected() -> None:
+    """Such a text would overflow the stack; the event is broken, and the function lives on."""
+    body = sample("gallery_version_notification")
+    body["data"]["resourceInfo"]["tags"] = '{"a":' * 100_000
+
+    with pytest.raises(Rejected) as raised:
+        read_event(body)
+
+    assert "The event's tags are nested deeper than any tags are." == str(raised.value)

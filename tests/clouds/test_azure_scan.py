@@ -9,7 +9,7 @@ import pytest
 from tests.clouds.azure_stand_in import SUBSCRIPTION, TAGS, azure_on, gallery_version, managed_image, soon
 
 from packer_publisher.clouds.azure import Azure
-from packer_publisher.errors import ConfigurationError, CredentialsTrouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Rejected
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.server import serving
 from packer_publisher.policy import Policy
@@ -144,3 +144,52 @@ def test_a_scan_needs_a_subscription(address: str) -> None:
         str(raised.value),
         raised.value.remedy,
     )
+
+
+def test_a_scan_passes_over_images_that_azure_does_not_show(arm: Arm, azure: Azure) -> None:
+    """A refused image, or one of which Azure always fails to speak, hides no other; the next scan begins anew."""
+    managed_image(arm, "closed")
+    managed_image(arm, "failing")
+    managed_image(arm, "web-1")
+    arm.fail(403, "AuthorizationFailed", path="/images/closed")
+    arm.fail(500, "InternalServerError", times=3, path="/images/failing")
+
+    assert ["web-1"] == scanned(azure)
+    (closed, refusal), (failing, failure) = azure.broken.items()
+    assert (True, True) == (closed.lower().endswith("/images/closed"), failing.lower().endswith("/images/failing"))
+    assert isinstance(refusal, CredentialsTrouble)
+    assert str(refusal).endswith("/images/closed (HTTP 403 AuthorizationFailed).")
+    assert str(failure).endswith("/images/failing (HTTP 500 InternalServerError).")
+
+    assert ["closed", "failing", "web-1"] == scanned(azure)
+    assert ({}, {}, 0) == (azure.broken, azure.denied, arm.unmet_faults)
+
+
+def test_a_scan_passes_over_what_is_no_image(arm: Arm, azure: Azure) -> None:
+    """A resource whose id breaks the rules is told by its id."""
+    managed_image(arm, "web 1")
+    managed_image(arm, "web-2")
+
+    assert ["web-2"] == scanned(azure)
+    ((identifier, problem),) = azure.broken.items()
+    assert (True, Rejected) == (identifier.endswith("/images/web 1"), type(problem))
+
+
+def test_a_scan_ends_where_azure_throttles(arm: Arm, azure: Azure) -> None:
+    """Azure asks to wait, with all images: to go on would cost the same again for each of them."""
+    managed_image(arm, "web-1")
+    arm.fail(429, "TooManyRequests", retry_after=30, path="/images/web-1")
+
+    with pytest.raises(CloudTrouble) as raised:
+        scanned(azure)
+
+    assert 30.0 == raised.value.retry_after
+
+
+def test_a_scan_without_time_is_trouble(arm: Arm, azure: Azure) -> None:
+    """What was not looked at is not passed over in silence, image by image."""
+    managed_image(arm, "web-1")
+    arm.fail(500, "InternalServerError", times=3, path="/images/web-1")
+
+    with pytest.raises(CloudTrouble, match=r"No time was left to ask Azure for .*/images/web-1"):
+        list(azure.scan(SINCE, UNTIL, soon(3.4)))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
+from azure.core.credentials import AccessToken
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -225,3 +227,56 @@ def test_a_managed_identity_without_a_token_is_trouble(monkeypatch: pytest.Monke
     assert asked[0] == "https://management.azure.com"
     assert "made-up" not in str(error)
     assert error.remedy == "assign a managed identity to the function, or run `az login` on a laptop"
+
+
+class _Anybody:
+    """A credential of the test's own."""
+
+    def get_token(self, *scopes: str, **options: object) -> AccessToken:
+        return AccessToken("made-up", 4102444800)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "kind"),
+    [
+        ("AZURE_AUTHORITY_HOST", "http://me:hidden-word@login.example.com", "ValueError"),
+        ("AZURE_TOKEN_CREDENTIALS", "anything", "ValueError"),
+    ],
+)
+def test_a_setting_of_which_no_credential_can_be_made_is_named(
+    variable: str, value: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The SDK says ValueError; the value may be a secret and is not repeated."""
+    for name in ("AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_TENANT_ID", "AZURE_TOKEN_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    with closing(Azure(Policy(), environ={})) as azure, pytest.raises(ConfigurationError) as raised:
+        azure.describe(ref(IMAGE), soon())
+    assert f"No credential for Azure can be made of {variable} ({kind})." == str(raised.value)
+    assert "correct it, or leave it unset" == raised.value.remedy
+
+
+def test_a_certificate_that_is_not_there_is_a_matter_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK says FileNotFoundError."""
+    monkeypatch.delenv("AZURE_AUTHORITY_HOST", raising=False)
+    monkeypatch.delenv("AZURE_TOKEN_CREDENTIALS", raising=False)
+    monkeypatch.setenv("AZURE_CLIENT_ID", "made-up")
+    monkeypatch.setenv("AZURE_TENANT_ID", "made-up")
+    monkeypatch.setenv("AZURE_CLIENT_CERTIFICATE_PATH", "/nonexistent.pem")
+    with closing(Azure(Policy(), environ={})) as azure, pytest.raises(ConfigurationError) as raised:
+        azure.describe(ref(IMAGE), soon())
+    assert (
+        "No credential for Azure can be made of AZURE_CLIENT_CERTIFICATE_PATH and AZURE_TENANT_ID (FileNotFoundError)."
+    ) == str(raised.value)
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_bundle_of_authorities_that_is_not_there_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests says OSError, and azure-core lets it pass."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/nonexistent.pem")
+    with closing(Azure(Policy(), _Anybody(), {})) as azure, pytest.raises(ConfigurationError) as raised:
+        azure.describe(ref(IMAGE), soon())
+    assert f"{variable} names a bundle of certificate authorities that is not there." == str(raised.value)
+    assert "name a file in PEM format, or leave it unset" == raised.value.remedy

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
+from google.auth.credentials import AnonymousCredentials
+from starlette.applications import Starlette
+from starlette.responses import JSONResponse
+from starlette.routing import Mount
 from tests.clouds.gcp_stand_in import LABELS, NOW, OLD, Soon, Switchboard, google_on, ref, soon
 
 from packer_publisher.clouds.gcp import GoogleCloud
@@ -238,3 +244,42 @@ def test_the_sdk_is_imported_with_the_first_question() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert "[]\n" == done.stdout
+
+
+@pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
+def test_a_bundle_of_authorities_that_is_not_there_is_named(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """requests says OSError, and the SDK lets it pass."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, "/nonexistent.pem")
+    credentials = AnonymousCredentials()  # type: ignore[no-untyped-call]  # of google-auth
+    google = GoogleCloud(Policy(), credentials=credentials, environ={})
+    with closing(google), pytest.raises(ConfigurationError) as caught:
+        google.describe(ref(), soon())
+    assert f"{variable} names a bundle of certificate authorities that is not there." == str(caught.value)
+    assert "name a file in PEM format, or leave it unset" == caught.value.remedy
+
+
+def test_a_setting_of_which_no_client_can_be_made_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The SDK's error is a ValueError, which would pass for an unreadable answer."""
+    for name in [name for name in os.environ if name.startswith("GOOGLE_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("GOOGLE_CLOUD_UNIVERSE_DOMAIN", "")
+    with closing(GoogleCloud(Policy(), environ={})) as google, pytest.raises(ConfigurationError) as caught:
+        google.describe(ref(), soon())
+    assert ("No client for Google Cloud can be made of GOOGLE_CLOUD_UNIVERSE_DOMAIN (EmptyUniverseError).") == str(
+        caught.value
+    )
+    assert "correct it, or leave it unset" == caught.value.remedy
+
+
+def test_scan_passes_over_an_image_without_a_time() -> None:
+    """Nobody can tell whether it is within the window; the others are still found."""
+    times = {"web-1": "yesterday", "web-2": OLD.isoformat()}
+    items = [{"name": name, "labels": LABELS, "status": "READY", "creationTimestamp": times[name]} for name in times]
+    page = JSONResponse({"items": items})
+    with serving(Starlette(routes=[Mount("/", page)])) as address, google_on(address) as google:
+        assert ["web-2"] == [image.name for image in google.scan(None, NOW, soon(), ["img-proj"])]
+        ((name, problem),) = google.broken.items()
+    assert ("web-1", "Google Cloud answered with an unreadable time: yesterday") == (name, str(problem))
+    assert {} == google.denied

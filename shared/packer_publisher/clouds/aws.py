@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any
 
 from packer_publisher.clouds.aws_calls import Absent, Clients, Denied, Unsupported, within
 from packer_publisher.clouds.aws_events import read_event as read_event
-from packer_publisher.clouds.aws_gather import View, assemble
+from packer_publisher.clouds.aws_gather import View, assemble, is_intermediary
 from packer_publisher.clouds.aws_images import Found, is_ami_id, read_image, read_parent
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CredentialsTrouble, Rejected
+from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Rejected, Trouble
 from packer_publisher.image import Image, ImageRef, Platform
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Policy
@@ -25,7 +25,7 @@ from packer_publisher.wording import listed, shown
 
 if TYPE_CHECKING:
     from boto3 import Session
-    from mypy_boto3_ec2.type_defs import FilterTypeDef
+    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
 
 PAGE = 200
 """Images per page: a page of this size is parsed in a few milliseconds and stays small in memory."""
@@ -45,7 +45,8 @@ class AWS:
 
     ``policy.regions`` are the regions to gather and scan in; empty: those that are enabled. ``session_factory`` gives
     other credentials than boto3 finds by itself. The endpoint is AWS_ENDPOINT_URL where set (botocore reads it).
-    ``denied`` tells, per region, the last refusal that was not an error: such a region is not ours.
+    ``denied`` tells, per region, the last refusal that was not an error: such a region is not ours. ``broken`` holds
+    what is wrong with the images that the last scan passed over, by their ids.
     """
 
     platform = Platform.AWS
@@ -59,6 +60,7 @@ class AWS:
     ) -> None:
         self.policy = policy
         self.denied: dict[str, str] = {}
+        self.broken: dict[str, Rejected | Trouble] = {}
         self._clients = Clients(session_factory)
         self._now = now
         self._regions: dict[str, bool] = {}  # name -> enabled for this account
@@ -67,22 +69,27 @@ class AWS:
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         """Return the image, disabled ones too, with its real owner in ``ref``; None when EC2 knows no such image.
 
-        The owner may be another account that shares the image: its tags are invisible then, and the caller compares.
-        Raises Rejected for an identifier that is no AMI id, CredentialsTrouble where the credentials or the permission
-        are missing, CloudTrouble where EC2 does not answer in time.
+        With an owner in ``ref`` the image's may be another account that shares it: its tags are invisible then, and
+        the caller compares. Without one (a person gave the id alone) it must be the account of the credentials.
+
+        Raises Rejected for an identifier that is no AMI id, and for a stranger's image where ``ref`` names no owner;
+        CredentialsTrouble where the credentials or the permission are missing, CloudTrouble where EC2 does not answer
+        in time.
         """
         if not is_ami_id(ref.identifier):
             raise Rejected(f"{shown(ref.identifier)} is no AMI id", remedy="write it as in ami-0123456789abcdef0")
-        try:
-            with within(deadline, ref.region):
-                client = self._clients.client(ref.region, deadline)
-                answer = client.describe_images(ImageIds=[ref.identifier], IncludeDisabled=True)
-        except Absent:
+        if ref.owner_id:
+            return self._one(ref, deadline)
+        own = self._one(ref, deadline, Owners=["self"])
+        if own is not None:
+            return own
+        foreign = self._one(ref, deadline)
+        if foreign is None:
             return None
-        except Denied as denied:
-            raise denied.as_trouble() from denied
-        # A deregistered image gives an empty list for a while, before EC2 forgets it (API reference, DescribeImages).
-        return next((read_image(found, ref.region).image for found in answer["Images"]), None)
+        raise Rejected(
+            f"{foreign.at} belongs to another account, and only its own account can record it",
+            remedy=f"run it with credentials of account {foreign.ref.owner_id}",
+        )
 
     def gather(self, image: Image, placement: Placement, deadline: Deadline) -> Image:
         """Return the image with all regions of its build, ``whole`` decided, as ``aws_gather.assemble`` says.
@@ -105,18 +112,23 @@ class AWS:
         """Yield the account's own images that carry a fingerprint tag and were created in ``[since, until)``.
 
         None leaves that end open. Region by region, page by page, in no other order; ``whole`` is not decided. A region
-        that denies access is entered in ``denied`` and passed over. Raises CredentialsTrouble where all of them do,
-        else as ``gather``.
+        that denies access is entered in ``denied`` and passed over, an image that EC2 describes without what every AMI
+        has in ``broken``. Raises CredentialsTrouble where all regions deny access, else as ``gather``.
         """
         tagged: FilterTypeDef = {"Name": "tag-key", "Values": list(self.policy.contract.keys["fingerprint"])}
         regions = sorted(self.policy.regions or self._enabled(self._clients.home(), deadline))
         open_regions = 0
+        self.broken.clear()
         for region in regions:
             try:
-                for found in self._pages(region, [tagged], deadline):
-                    created = found.image.created_at
-                    if (since is None or created >= since) and (until is None or created < until):
-                        yield found.image
+                for description in self._pages(region, [tagged], deadline):
+                    try:
+                        image = read_image(description, region).image
+                    except CloudTrouble as problem:
+                        self.broken[shown(description.get("ImageId", "")) or region] = problem
+                        continue
+                    if (since is None or image.created_at >= since) and (until is None or image.created_at < until):
+                        yield image
                 open_regions += 1
             except Denied as denied:
                 self.denied[region] = denied.code
@@ -154,7 +166,10 @@ class AWS:
         return View(tuple(found), closed)
 
     def _siblings(self, region: str, image: Image, placement: Placement, deadline: Deadline) -> list[Found]:
-        """Return a region's images of the same fingerprint, and, where nothing names the regions, of the same name."""
+        """Return a region's images of the same fingerprint, and, where nothing names the regions, of the same name.
+
+        Of an image that is named like Packer's intermediary also the copies.
+        """
         fingerprints = {placement.fingerprint, placement.fingerprint.lower(), placement.fingerprint.upper()}
         queries: list[FilterTypeDef] = []
         for key in self.policy.contract.keys["fingerprint"]:
@@ -162,10 +177,26 @@ class AWS:
             queries.append({"Name": f"tag:{key}", "Values": sorted(spelled)})
         if not placement.regions and image.name:
             queries.append({"Name": "name", "Values": [image.name]})
-        found = {f.image.ref: f for query in queries for f in self._pages(region, [query], deadline)}
+        if is_intermediary(image):
+            queries.append({"Name": "source-image-id", "Values": [image.ref.identifier]})
+        described = (entry for query in queries for entry in self._pages(region, [query], deadline))
+        found = {f.image.ref: f for f in (read_image(entry, region) for entry in described)}
         return list(found.values())
 
-    def _pages(self, region: str, filters: list[FilterTypeDef], deadline: Deadline | None) -> Iterator[Found]:
+    def _one(self, ref: ImageRef, deadline: Deadline, **owned: Any) -> Image | None:
+        """Return one image, None when EC2 shows none."""
+        try:
+            with within(deadline, ref.region):
+                client = self._clients.client(ref.region, deadline)
+                answer = client.describe_images(ImageIds=[ref.identifier], IncludeDisabled=True, **owned)
+        except Absent:
+            return None
+        except Denied as denied:
+            raise denied.as_trouble() from denied
+        # A deregistered image gives an empty list for a while, before EC2 forgets it (API reference, DescribeImages).
+        return next((read_image(found, ref.region).image for found in answer["Images"]), None)
+
+    def _pages(self, region: str, filters: list[FilterTypeDef], deadline: Deadline | None) -> Iterator[ImageTypeDef]:
         """Yield the account's own images that match; the deadline holds each page, or all of them where given."""
         token: dict[str, Any] = {}
         while True:
@@ -173,7 +204,7 @@ class AWS:
             with within(limit, region):
                 client = self._clients.client(region, limit)
                 page = client.describe_images(Owners=["self"], Filters=filters, MaxResults=PAGE, **token)
-            yield from [read_image(description, region) for description in page["Images"]]
+            yield from page["Images"]
             if not page.get("NextToken"):
                 return
             token = {"NextToken": page["NextToken"]}

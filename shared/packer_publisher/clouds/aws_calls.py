@@ -12,6 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from packer_publisher import __version__
 from packer_publisher.deadline import Deadline
@@ -90,11 +91,14 @@ class Absent(Exception):
     """EC2 says that there is no such image. Never leaves ``clouds``."""
 
 
-class Unsupported(Exception):
-    """An operation that this endpoint does not have; ``code`` is AWS's word for it. Never leaves ``clouds``."""
+class Unsupported(CloudTrouble):
+    """An operation that this endpoint does not have; ``code`` is AWS's word for it."""
 
     def __init__(self, region: str, code: str) -> None:
-        super().__init__(f"{region} does not support the call ({code})")
+        super().__init__(
+            f"AWS region {shown(region)} does not support the call ({shown(code)})",
+            remedy="check that AWS_ENDPOINT_URL, where it is set, is an endpoint of EC2",
+        )
         self.code = code
 
 
@@ -102,6 +106,7 @@ class Clients:
     """EC2 clients of one account, one per region and pace, made once and shared by threads.
 
     The endpoint comes from AWS_ENDPOINT_URL, credentials from where boto3 finds them or from ``session_factory``.
+    Every method raises ConfigurationError where boto3 cannot make a client of what the environment says.
     """
 
     def __init__(self, session_factory: Callable[[], Session] | None = None) -> None:
@@ -135,6 +140,7 @@ class Clients:
 
     def _make(self, region: str, pace: Pace) -> EC2Client:
         from botocore.config import Config
+        from botocore.exceptions import BotoCoreError
 
         def hold_to_deadline(**_: Any) -> None:
             # Called before every attempt, retries included: one is begun only if it can end in time. botocore has no
@@ -148,7 +154,16 @@ class Clients:
             retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
             user_agent_extra=f"packer-publisher/{__version__}",
         )
-        client = self._open().client("ec2", region_name=region, config=config)
+        try:
+            client = self._open().client("ec2", region_name=region, config=config)
+            endpoint = urlsplit(client.meta.endpoint_url)
+            reachable = endpoint.scheme in ("http", "https") and endpoint.port != 0  # botocore looks when it signs
+        except BotoCoreError:
+            raise  # some of them are a ValueError, too: a region that is none, for one
+        except ValueError:
+            reachable = False
+        if not reachable:
+            raise _no_endpoint()
         client.meta.events.register("before-send.ec2", hold_to_deadline)
         return client
 
@@ -179,7 +194,7 @@ def translated(region: str) -> Iterator[None]:
     """Turn botocore's errors into ours.
 
     Raises CredentialsTrouble (expired, invalid or missing credentials), CloudTrouble (unreachable, throttled, anything
-    unexpected), and for the caller to judge :class:`Denied`, :class:`Unsupported` and :class:`Absent`.
+    unexpected; :class:`Unsupported` is one), and for the caller to judge :class:`Denied` and :class:`Absent`.
     """
     from botocore.exceptions import (
         BotoCoreError,
@@ -189,6 +204,7 @@ def translated(region: str) -> Iterator[None]:
         NoCredentialsError,
         PartialCredentialsError,
         ProfileNotFound,
+        ProxyConnectionError,
         SSOError,
         TokenRetrievalError,
     )
@@ -212,9 +228,22 @@ def translated(region: str) -> Iterator[None]:
         raise CloudTrouble(
             f"AWS region {shown(region)} could not be reached", remedy="check the region's name, DNS and the way out"
         ) from error
+    except ProxyConnectionError as error:
+        raise CloudTrouble(
+            f"AWS region {shown(region)} could not be reached through the proxy", remedy="check HTTPS_PROXY"
+        ) from error
     except (BotoCoreError, ResponseParserError) as error:
         # The texts of these errors may hold a URL or a header; the type says enough and is safe to log.
         raise CloudTrouble(f"AWS region {shown(region)} did not answer usefully ({type(error).__name__})") from error
+
+
+def _no_endpoint() -> ConfigurationError:
+    """Return the error for an address that boto3 takes for none; it is not quoted, because it may hold a password."""
+    named = [name for name in ("AWS_ENDPOINT_URL_EC2", "AWS_ENDPOINT_URL") if os.environ.get(name)]
+    return ConfigurationError(
+        f"{' or '.join(named) or 'endpoint_url in the AWS configuration file'} is no address of an endpoint",
+        remedy="write it as in https://ec2.eu-west-1.amazonaws.com, or leave it unset to talk to AWS itself",
+    )
 
 
 def _translate(region: str, code: str, error: Exception) -> Exception:

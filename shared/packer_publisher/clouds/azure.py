@@ -18,10 +18,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from packer_publisher.clouds.azure_arm import Arm
+from packer_publisher.clouds.azure_arm import LEAST_SECONDS, Arm
 from packer_publisher.clouds.azure_events import read_event
 from packer_publisher.clouds.azure_ids import GalleryVersionId, ImageId, ManagedImageId, parse_image_id, region
-from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Rejected
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Rejected, Trouble
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
 from packer_publisher.placement import Placement, is_ours
 from packer_publisher.wording import shown
@@ -66,7 +66,8 @@ class Azure:
 
     ``environ`` (default: the process's) is looked at for ``PUBLISHER_ARM_ENDPOINT``, ``IDENTITY_ENDPOINT``,
     ``AZURE_CLIENT_ID`` and ``AZURE_SUBSCRIPTION_ID``. ``now`` is asked only for an image whose time of creation
-    Azure does not tell.
+    Azure does not tell. ``broken`` holds what is wrong with the images that the last scan passed over, by their ids;
+    ``denied`` is for clouds that are asked region by region, and stays empty.
     """
 
     platform = Platform.AZURE
@@ -82,6 +83,8 @@ class Azure:
         self._environ = os.environ if environ is None else environ
         self._arm = Arm(credential, self._environ)
         self._now = now
+        self.denied: dict[str, str] = {}
+        self.broken: dict[str, Rejected | Trouble] = {}
 
     def close(self) -> None:
         """Close the connections to Azure."""
@@ -104,7 +107,9 @@ class Azure:
 
         None leaves that end open; an image whose time of creation Azure does not tell is always within. With
         ``gallery`` a managed image is left out where the version made from it is found. Ids are spelled as Azure
-        lists them. Raises ConfigurationError where no subscription is set, else as :meth:`describe`.
+        lists them. A single image that Azure refuses or fails to show, or that breaks a rule, is entered in ``broken``
+        and passed over. Raises ConfigurationError where no subscription is set, and as :meth:`describe` where the
+        list fails, Azure throttles, or no time is left.
         """
         subscription = self._environ.get("AZURE_SUBSCRIPTION_ID", "").lower()
         if not subscription:
@@ -114,11 +119,18 @@ class Azure:
         window = (since or _FIRST, until or _LAST)
         done: set[str] = set()
         sources: set[str] = set()
+        self.broken.clear()
         for kind in (_VERSIONS, _IMAGES):  # the versions first: they know their managed images
             for entry in self._arm.resources(subscription, kind, deadline):
                 if self._policy.azure_artifact == "gallery" and str(entry.get("id", "")).lower() in sources:
                     continue
-                image = self._listed(subscription, entry, window, _Look(deadline, self._creation_time, sources))
+                try:
+                    image = self._listed(subscription, entry, window, _Look(deadline, self._creation_time, sources))
+                except (Rejected, Trouble) as problem:
+                    if _stops(problem, deadline):
+                        raise
+                    self.broken[shown(entry.get("id", ""), 300)] = problem
+                    continue
                 if image is None or image.ref.identifier.lower() in done:
                     continue
                 done.add(image.ref.identifier.lower())
@@ -253,7 +265,7 @@ class Azure:
     def _architecture(self, version: GalleryVersionId, deadline: Deadline) -> str | None:
         definition = self._arm.image_definition(version, deadline)
         spelled = definition.properties.architecture if definition and definition.properties else None
-        return _ARCHITECTURES.get(_word(spelled))
+        return _ARCHITECTURES.get(_spelled(spelled).lower())
 
     def _creation_time(self, image: ImageId, deadline: Deadline) -> datetime:
         """Return when an image was created whose own resource does not tell it.
@@ -263,10 +275,16 @@ class Azure:
         """
         if isinstance(image, ManagedImageId):
             found = self._arm.resources(image.subscription, _IMAGES, deadline, group=image.group, name=image.name)
-            times = [_time(entry.get("createdTime")) for entry in found if _same(entry.get("id"), image.spelled)]
+            wanted = image.spelled.lower()
+            times = [_time(entry.get("createdTime")) for entry in found if str(entry.get("id")).lower() == wanted]
             if times and times[0]:
                 return times[0]
         return self._now()
+
+
+def _stops(problem: Rejected | Trouble, deadline: Deadline) -> bool:
+    """Return whether trouble with one image is trouble with all of them: Azure asks to wait, or the time is over."""
+    return isinstance(problem, Trouble) and (problem.retry_after is not None or deadline.remaining() < LEAST_SECONDS)
 
 
 def _source(version: models.GalleryImageVersion) -> ManagedImageId | None:
@@ -286,7 +304,7 @@ def _regions(publishing: models.GalleryImageVersionPublishingProfile | None, loc
 
 
 def _state(provisioning: object) -> ImageState:
-    return _STATES.get(_word(provisioning), ImageState.PENDING)
+    return _STATES.get(_spelled(provisioning).lower(), ImageState.PENDING)
 
 
 def _version_state(properties: models.GalleryImageVersionProperties | None, regions: tuple[str, ...]) -> ImageState:
@@ -301,8 +319,8 @@ def _version_state(properties: models.GalleryImageVersionProperties | None, regi
     replication = properties.replication_status
     if replication is None:
         return ImageState.PENDING
-    aggregated = _word(replication.aggregated_state)
-    replicas = {region(entry.region or ""): _word(entry.state) for entry in replication.summary or ()}
+    aggregated = _spelled(replication.aggregated_state).lower()
+    replicas = {region(entry.region or ""): _spelled(entry.state).lower() for entry in replication.summary or ()}
     if aggregated == "failed":
         return ImageState.FAILED
     lacking = [name for name in regions if replicas.get(name) != "completed"] if replicas else []
@@ -314,14 +332,6 @@ def _version_state(properties: models.GalleryImageVersionProperties | None, regi
 def _spelled(value: object) -> str:
     """Return an enumeration's word, whether the SDK knows it or left it as text; "" for none."""
     return str(getattr(value, "value", value) or "")
-
-
-def _word(value: object) -> str:
-    return _spelled(value).lower()
-
-
-def _same(identifier: object, spelled: str) -> bool:
-    return isinstance(identifier, str) and identifier.lower() == spelled.lower()
 
 
 def _system_time(resource: models.Image | models.GalleryImageVersion) -> datetime | None:

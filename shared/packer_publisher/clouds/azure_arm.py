@@ -10,13 +10,14 @@ the invocation's deadline.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
 from packer_publisher.clouds.azure_ids import GalleryVersionId, ManagedImageId
 from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Trouble
-from packer_publisher.wording import shown
+from packer_publisher.wording import listed, shown
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -38,7 +39,8 @@ _PAUSE = 1.0  # seconds before the second try, doubled for each further one
 _LONGEST_PAUSE = 10.0  # a longer Retry-After is the platform's business, not this invocation's
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
-_LEAST_SECONDS = 0.5  # with less time left nothing is begun
+LEAST_SECONDS = 0.5  # with less time left nothing is begun
+_CREDENTIALS = ("AZURE_AUTHORITY_HOST", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_TENANT_ID", "AZURE_TOKEN_CREDENTIALS")
 _ROLE = "give the function's identity the role that infra/azure defines (read images, galleries and resources)"
 
 
@@ -149,13 +151,14 @@ class Arm:
 
         ``ask`` is called with the time-outs of one request, again after a pause where that may help. Raises
         CredentialsTrouble (no token, 401, 403) or CloudTrouble (anything else), never an error of the SDK, and never
-        with Azure's own error text: that quotes the caller's identity.
+        with Azure's own error text: that quotes the caller's identity. ConfigurationError names the variables of
+        which the SDK can make nothing.
         """
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
         for attempt in range(1, _TRIES + 1):
             remaining = deadline.remaining()
-            if remaining < _LEAST_SECONDS:
+            if remaining < LEAST_SECONDS:
                 raise CloudTrouble(f"No time was left to ask Azure for {what}.")
             limits: dict[str, Any] = {
                 "connection_timeout": min(_CONNECT_SECONDS, remaining),
@@ -173,6 +176,9 @@ class Arm:
                 trouble = CloudTrouble(f"Azure did not answer to a question for {what} ({type(error).__name__}).")
             except ValueError:
                 trouble = CloudTrouble(f"Azure gave no readable answer to a question for {what}.")
+            except OSError as error:  # what requests says, unwrapped, of a bundle of authorities that is not there
+                _require_authorities()
+                trouble = CloudTrouble(f"Azure did not answer to a question for {what} ({type(error).__name__}).")
             wait = trouble.retry_after if trouble.retry_after is not None else _PAUSE * 2 ** (attempt - 1)
             if attempt == _TRIES or isinstance(trouble, CredentialsTrouble) or wait > _LONGEST_PAUSE:
                 break
@@ -199,7 +205,7 @@ class Arm:
         if self._stand_in:
             credential: Any = _NOBODY
         else:
-            credential = self._credential = self._credential or _credential(self._environ)
+            credential = self._credential = self._credential or _found_credential(self._environ)
             chain.append(ARMChallengeAuthenticationPolicy(credential, _SCOPE))
         return ComputeManagementClient(
             credential,
@@ -276,6 +282,28 @@ def _credential(environ: Mapping[str, str]) -> TokenCredential:
     if "IDENTITY_ENDPOINT" in environ:
         return ManagedIdentityCredential(client_id=environ.get("AZURE_CLIENT_ID") or None, **limits)
     return DefaultAzureCredential(**limits)
+
+
+def _found_credential(environ: Mapping[str, str]) -> TokenCredential:
+    """Return the credential; ConfigurationError where the SDK refuses to make one of what the environment says."""
+    try:
+        return _credential(environ)
+    except (ValueError, OSError) as error:  # an address that is not https, an unknown word, a missing certificate
+        named = listed([name for name in _CREDENTIALS if os.environ.get(name)]) or "the settings"
+        raise ConfigurationError(
+            f"No credential for Azure can be made of {named} ({type(error).__name__}).",
+            remedy="correct it, or leave it unset",
+        ) from None
+
+
+def _require_authorities() -> None:
+    """Raise ConfigurationError where a variable that requests obeys names a bundle that is not there."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if os.environ.get(name) and not os.path.exists(os.environ[name]):
+            raise ConfigurationError(
+                f"{name} names a bundle of certificate authorities that is not there.",
+                remedy="name a file in PEM format, or leave it unset",
+            )
 
 
 class _Nobody:

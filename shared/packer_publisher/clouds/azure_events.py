@@ -119,6 +119,8 @@ def _tags(value: object) -> Mapping[str, str] | None:
             value = json.loads(value)
         except ValueError:
             return None
+        except RecursionError:
+            raise Rejected("The event's tags are nested deeper than any tags are.") from None
     if not isinstance(value, Mapping):
         return None
     return {str(key): "" if text is None else str(text) for key, text in value.items()}

@@ -10,6 +10,7 @@ what was copied. So ``source`` is always None; the tag ``hcp-packer-source-image
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING
 from packer_publisher.clouds.gcp_compute import Compute
 from packer_publisher.clouds.gcp_events import IMAGE, PROJECT, read_event, unwrap
 from packer_publisher.durations import format_duration
-from packer_publisher.errors import CloudTrouble, ConfigurationError, Rejected
+from packer_publisher.errors import CloudTrouble, ConfigurationError, Rejected, Trouble
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
 from packer_publisher.placement import Placement, is_ours
 from packer_publisher.wording import shown
@@ -50,7 +51,8 @@ class GoogleCloud:
 
     ``clock`` tells how old an image is. ``credentials`` None means Application Default Credentials. ``environ``
     (default: the process's) is looked at for ``PUBLISHER_COMPUTE_ENDPOINT`` and ``GOOGLE_CLOUD_PROJECT``. ``broken``
-    holds what is wrong with the images that the last scan passed over, by their self link.
+    holds what is wrong with the images that the last scan passed over, by their self link; ``denied`` is for clouds
+    that are asked region by region, and stays empty.
     """
 
     platform = Platform.GCE
@@ -66,7 +68,8 @@ class GoogleCloud:
         self._clock = clock
         self._environ = os.environ if environ is None else environ
         self._compute = Compute(credentials, self._environ)
-        self.broken: dict[str, Rejected] = {}
+        self.denied: dict[str, str] = {}
+        self.broken: dict[str, Rejected | Trouble] = {}
 
     def close(self) -> None:
         """Close the connections to Google Cloud."""
@@ -104,8 +107,8 @@ class GoogleCloud:
         """Yield the tagged images of the projects that were created in ``[since, until)`` and have settled.
 
         None leaves that end open. ``projects`` () means the one of ``GOOGLE_CLOUD_PROJECT``; ConfigurationError where
-        that is not set. An image whose region label breaks the contract is entered in ``broken`` and passed over.
-        Else raises as :meth:`describe`.
+        that is not set. An image whose region label breaks the contract, or whose time of creation is unreadable, is
+        entered in ``broken`` and passed over. Else raises as :meth:`describe`.
         """
         projects = tuple(projects) or tuple(filter(None, (self._environ.get(PROJECT_VARIABLE, ""),)))
         if not projects:
@@ -117,13 +120,15 @@ class GoogleCloud:
         self.broken.clear()
         for project in dict.fromkeys(projects):
             for found in self._compute.images(project, self._filter(), deadline):
-                created = _created_at(found)
-                if not is_ours(dict(found.labels), self._policy) or created >= until or (since and created < since):
+                if not is_ours(dict(found.labels), self._policy):
                     continue
                 try:
+                    created = _created_at(found)
+                    if created >= until or (since and created < since):
+                        continue
                     image = self._image(found, project)
-                except Rejected as problem:
-                    self.broken[found.self_link] = problem
+                except (Rejected, CloudTrouble) as problem:
+                    self.broken[found.self_link or found.name] = problem
                 else:
                     yield image
 
@@ -133,12 +138,13 @@ class GoogleCloud:
         return " OR ".join(f"(labels.{key}:*)" for key in keys if key == key.lower())
 
     def _require_settled(self, image: Image) -> None:
-        left = image.created_at + self._policy.settle - self._clock()
-        if left.total_seconds() > 0:
+        left = min(image.created_at + self._policy.settle - self._clock(), self._policy.settle).total_seconds()
+        if left > 0:
+            # A function's event is retried by its platform, a command line is not: the text fits both.
             raise CloudTrouble(
                 f"{image.at} is younger than the settle time of {format_duration(self._policy.settle)}.",
-                remedy="nothing to do: it is tried again",
-                retry_after=min(left, self._policy.settle).total_seconds(),
+                remedy=f"run it again in {math.ceil(left)} seconds",
+                retry_after=left,
             )
 
     def _image(self, found: Resource, project: str) -> Image:

@@ -8,12 +8,13 @@ the invocation's deadline.
 from __future__ import annotations
 
 import ipaddress
+import os
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Trouble
-from packer_publisher.wording import shown
+from packer_publisher.wording import listed, shown
 
 if TYPE_CHECKING:
     from google.api_core.exceptions import GoogleAPICallError
@@ -97,6 +98,7 @@ class Compute:
 
         ``ask`` is called with the client and the limits of one request, again after a pause where that may help.
         Raises CredentialsTrouble (no token, 401, 403) or CloudTrouble (anything else), never an error of the SDK.
+        ConfigurationError names the variables of which the SDK can make nothing.
         """
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError, TransportError
@@ -117,6 +119,9 @@ class Compute:
                 trouble = CloudTrouble(f"Google Cloud did not answer to a question for {what} ({_kind(error)}).")
             except GoogleAuthError as error:
                 trouble = _no_token(what, error)
+            except OSError as error:  # what requests says, unwrapped, of a bundle of authorities that is not there
+                _require_authorities()
+                trouble = CloudTrouble(f"Google Cloud did not answer to a question for {what} ({_kind(error)}).")
             except (ParseError, ValueError):  # a body that is no image: a proxy's page, half an answer
                 trouble = CloudTrouble(f"Google Cloud gave no readable answer to a question for {what}.")
             wait = trouble.retry_after if trouble.retry_after is not None else _PAUSE * 2 ** (attempt - 1)
@@ -136,12 +141,29 @@ class Compute:
         from google.cloud.compute_v1 import ImagesClient
 
         if not self._stand_in:
-            return ImagesClient(credentials=self._credentials, client_options={"scopes": [_SCOPE]})
+            try:
+                return ImagesClient(credentials=self._credentials, client_options={"scopes": [_SCOPE]})
+            except ValueError as error:  # a universe domain that is none; GoogleAuthError is what the caller knows
+                named = listed([name for name in sorted(os.environ) if name.startswith("GOOGLE_")]) or "the settings"
+                raise ConfigurationError(
+                    f"No client for Google Cloud can be made of {named} ({_kind(error)}).",
+                    remedy="correct it, or leave it unset",
+                ) from None
         nobody = AnonymousCredentials()  # type: ignore[no-untyped-call]  # of google-auth
         client = ImagesClient(credentials=nobody, client_options={"api_endpoint": self._stand_in})
         # A proxy never gets to see what is meant for loopback; the SDK has no option for that.
         client.transport._session.trust_env = False  # type: ignore[attr-defined]  # the REST transport's session
         return client
+
+
+def _require_authorities() -> None:
+    """Raise ConfigurationError where a variable that requests obeys names a bundle that is not there."""
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if os.environ.get(name) and not os.path.exists(os.environ[name]):
+            raise ConfigurationError(
+                f"{name} names a bundle of certificate authorities that is not there.",
+                remedy="name a file in PEM format, or leave it unset",
+            )
 
 
 def _says_none(error: GoogleAPICallError) -> bool:

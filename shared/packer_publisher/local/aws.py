@@ -11,6 +11,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -58,6 +59,7 @@ class LocalAWS:
 
         self._list_regions()
         _teach_ancestry()
+        _teach_filters()
         self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
         self._server.start()
         host, port = self._server.get_host_and_port()
@@ -267,6 +269,36 @@ def _teach_ancestry() -> None:
         return ActionResult({"ImageAncestryEntries": chain})
 
     EC2Response.get_image_ancestry = get_image_ancestry  # type: ignore[attr-defined]  # what moto lacks
+
+
+@cache
+def _teach_filters() -> None:
+    """Teach moto, once, two things about DescribeImages: Owners beside ImageIds, and the filter source-image-id."""
+    from moto.ec2.models.amis import Ami, AmiBackend
+
+    describe_images, get_filter_value = AmiBackend.describe_images, Ami.get_filter_value
+
+    def describe_owned(
+        self: AmiBackend,
+        ami_ids: list[str] | None = None,
+        filters: dict[str, Any] | None = None,
+        exec_users: list[str] | None = None,
+        owners: list[str] | None = None,
+    ) -> list[Any]:
+        found = describe_images(self, ami_ids, filters, exec_users, owners)
+        if not (ami_ids and owners):
+            return list(found)
+        own = self.account_id  # type: ignore[attr-defined]  # of the backend that moto mixes this into
+        wanted = {own if owner == "self" else owner for owner in owners}
+        return [ami for ami in found if ami.owner_id in wanted]
+
+    def filtered_value(self: Ami, filter_name: str, method_name: str | None = None) -> Any:
+        if filter_name == "source-image-id":
+            return _sources.get(self.id, {}).get("SourceImageId")
+        return get_filter_value(self, filter_name, method_name)
+
+    AmiBackend.describe_images = describe_owned  # type: ignore[method-assign]  # what moto lacks
+    Ami.get_filter_value = filtered_value  # type: ignore[method-assign]  # likewise
 
 
 def _session(credentials: Mapping[str, str], region: str) -> Session:

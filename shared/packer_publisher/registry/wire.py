@@ -7,6 +7,7 @@ pays for it.
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from packer_publisher import __version__
 from packer_publisher.deadline import Deadline
+from packer_publisher.errors import ConfigurationError
 
 if TYPE_CHECKING:
     import httpx
@@ -29,6 +31,10 @@ BODY_LIMIT = 32 * 1024 * 1024
 
 DIRECT = ("127.0.0.1", "[::1]", "localhost", "169.254.169.254", "metadata", "metadata.google.internal")
 """Hosts that no proxy can reach for us: this machine, and the metadata servers of the clouds."""
+
+
+FILES = ("SSL_CERT_FILE", "SSLKEYLOGFILE")
+"""The variables that name files of TLS, and fail where there is none (a directory of authorities may be missing)."""
 
 
 class NotSent(Exception):
@@ -89,7 +95,8 @@ class Wire:
     def send(self, message: Message, deadline: Deadline, limit: float = CALL_SECONDS) -> Answer:
         """Send the request once and return whatever status came back.
 
-        Raises NotSent or Lost, both with a reason fit for a message. It takes at most ``limit`` seconds and never
+        Raises NotSent or Lost, both with a reason fit for a message, and ConfigurationError where no connection can be
+        made of what the environment says of proxies and certificates. It takes at most ``limit`` seconds and never
         ends after the deadline, as far as sockets can be told; the caller sees to it that time is left.
         """
         import httpx
@@ -144,13 +151,36 @@ class Wire:
 
         with self._lock:
             if checked not in self._clients:
-                self._clients[checked] = httpx.Client(
-                    transport=self._transport,
-                    verify=checked,
-                    mounts={f"all://{host}": None for host in DIRECT},
-                    follow_redirects=False,  # a redirect would carry the token to whoever it names
-                )
+                try:
+                    self._clients[checked] = httpx.Client(
+                        transport=self._transport,
+                        verify=checked,
+                        mounts={f"all://{host}": None for host in DIRECT},
+                        follow_redirects=False,  # a redirect would carry the token to whoever it names
+                    )
+                except OSError as error:  # ssl.SSLError is one
+                    raise _unusable(FILES, f"names a file that cannot be used ({type(error).__name__})") from None
+                except ImportError:  # httpx knows SOCKS only with a package that it does not ask for
+                    raise _unusable(_proxies("socks"), "names a SOCKS proxy, which is not supported") from None
+                except (ValueError, httpx.InvalidURL):
+                    raise _unusable(_proxies(), "is no address of an http proxy") from None
             return self._clients[checked]
+
+
+def _proxies(scheme: str = "") -> tuple[str, ...]:
+    """Return the variables that name proxies (httpx asks ``urllib.request.getproxies``), of one scheme where given."""
+    return tuple(
+        name for name in sorted(os.environ) if name.lower().endswith("_proxy") and os.environ[name].startswith(scheme)
+    )
+
+
+def _unusable(variables: tuple[str, ...], what: str) -> ConfigurationError:
+    """Return the error for a setting of the process; its value is not repeated, because it may hold a password."""
+    named = [name for name in variables if os.environ.get(name)]
+    return ConfigurationError(
+        f"{' or '.join(named) or 'a proxy setting of this system'} {what}, so HCP cannot be asked.",
+        remedy="correct it, or leave it unset",
+    )
 
 
 def _reason(error: Exception, otherwise: str, budget: float) -> str:
