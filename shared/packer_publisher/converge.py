@@ -135,12 +135,13 @@ def received(progress: Progress, call: Call, reply: Reply) -> Progress:
         written = progress.written if reads else (*progress.written, cast("Write", call))
         return replace(progress, version=None, written=written, lost=progress.lost + 1)
     if isinstance(reply, RegistryRefused):
-        if isinstance(call, ReadChannel | CreateChannel | AssignChannel):
-            return replace(progress, version=_after_channel_refusal(call, reply, progress.version))
+        if isinstance(call, ReadChannel):
+            return replace(progress, version=_after_channel_refusal(call, reply, progress.version, 0))
         if isinstance(call, ReadVersion | ReadBucket | Gather):
             raise RegistryTrouble(f"HCP Packer refused to be read: {reply}", remedy=reply.remedy) from reply
         times = len(progress.codes(call)) + 1
-        version = _after_refusal(call, reply, progress.version, times)
+        after = _after_channel_refusal if isinstance(call, CreateChannel | AssignChannel) else _after_refusal
+        version = after(call, reply, progress.version, times)
         return replace(progress, version=version, refused=(*progress.refused, (call, reply.code)))
     items, version = _after_reply(call, reply, progress.items, progress.version)
     written = progress.written if reads else (*progress.written, cast("Write", call))
@@ -206,13 +207,11 @@ def _after_reply(
             raise TypeError(f"{type(call).__name__} was answered with {type(reply).__name__}")
 
 
-def _after_channel_refusal(
-    call: ReadChannel | CreateChannel | AssignChannel, error: RegistryRefused, version: Version | None
-) -> Version | None:
+def _after_channel_refusal(call: Call, error: RegistryRefused, version: Version | None, times: int) -> Version | None:
     """Return the last read with a channel marked as refused: the image is registered, and no channel undoes that."""
-    if version is None:
+    if version is None or not isinstance(call, ReadChannel | CreateChannel | AssignChannel):
         return None
-    if isinstance(call, CreateChannel) and error.code == ALREADY_EXISTS:
+    if isinstance(call, CreateChannel) and error.code == ALREADY_EXISTS and times < 2:
         return replace(version, channels=without(version, call.channel))
     refused = Channel(call.channel, problem=str(error))
     return replace(version, channels=(*without(version, call.channel), refused))

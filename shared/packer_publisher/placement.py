@@ -26,6 +26,7 @@ from packer_publisher.tag_values import (
     parse_expected,
     parse_fingerprint,
     parse_region,
+    platform_of,
     split_list,
 )
 from packer_publisher.wording import shown
@@ -184,7 +185,13 @@ def _placed(image: Image, fields: Mapping[str, str], policy: Policy, override: O
 
 def _component_type(image: Image, key: str, value: str) -> str:
     if value:
-        return parse_component_type(key, value, google=image.platform is Platform.GCE)
+        name = parse_component_type(key, value, google=image.platform is Platform.GCE)
+        if platform_of(name) not in (None, image.platform):
+            raise Rejected(
+                f"{key} {shown(value)!r} is the name of a builder for {platform_of(name)}, and the image is on "
+                f"{image.platform}"
+            )
+        return name
     default = DEFAULT_COMPONENT_TYPE[image.platform]
     return f"{default}.arm64" if image.architecture == "arm64" else default
 

@@ -49,7 +49,7 @@ from packer_publisher.steps import (
     SetLabels,
     SetStatus,
 )
-from packer_publisher.tag_values import is_platform
+from packer_publisher.tag_values import is_platform, platform_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,6 +222,19 @@ def missing(items: Sequence[Item], version: Version) -> tuple[str, ...]:
     return tuple(lacking[fold] for fold in sorted(lacking))
 
 
+def platforms_without_build(names: frozenset[str], version: Version) -> tuple[str, ...]:
+    """Return the expected platforms for which no build is sure to hold the version open.
+
+    A component type that begins with a builder's name is of that builder's platform; once it is expected too, its
+    build holds the version for both. So what one image declares by platform and another by component type still goes
+    DONE one by one, and nobody needs to come back to finish it.
+    """
+    types = {name for name in names if not is_platform(name)}
+    types |= {build.component_type for build in version.builds if is_our_build(build)}
+    covered = {str(platform_of(name)) for name in types}
+    return tuple(sorted(name for name in names if is_platform(name) and name not in covered))
+
+
 def quiet_since(version: Version) -> datetime | None:
     """Return when something was last added, by the registry's own times: ``created_at``, never ``updated_at``."""
     times = [version.created_at]
@@ -313,7 +326,7 @@ def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: V
     names = declared(taking_part, version)
     # Where every name is a component type, each has its build by now, so a build may go DONE on its own: the open
     # ones hold the version. A platform name holds nothing, so builds wait UNSET until that platform has a whole one.
-    one_by_one = bool(names) and not any(is_platform(name) for name in names) and not quirks.running_first
+    one_by_one = bool(names) and not platforms_without_build(names, version) and not quirks.running_first
     for item in sorted(active, key=_seniority):
         build = version.build(item.placement.component_type)
         if build is None or item.image.whole is not True:

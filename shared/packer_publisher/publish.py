@@ -266,6 +266,8 @@ class Publisher:
         try:
             performer.calls += 1
             bucket = self.registry.get_bucket(placement.bucket, deadline, rules.project)
+            if not bucket.exists:
+                return ["description and labels of the bucket were not looked at: HCP does not show it"]
             description = bucket.description if rules.description is None else rules.description
             labels = tuple(sorted({**dict(bucket.labels), **dict(rules.labels)}.items()))
             if (description, labels) != (bucket.description, bucket.labels):

@@ -116,6 +116,16 @@ def is_platform(name: str) -> bool:
     return name in _PLATFORMS
 
 
+def platform_of(component_type: str) -> Platform | None:
+    """Return the platform of a component type that begins with a builder's name, None for any other."""
+    name = component_type.casefold()
+    found = next((builder for builder in BUILDERS if name == builder or name.startswith(f"{builder}.")), "")
+    for prefix, platform in (("amazon-", Platform.AWS), ("azure-", Platform.AZURE), ("googlecompute", Platform.GCE)):
+        if found.startswith(prefix):
+            return platform
+    return None
+
+
 def parse_channel(key: str, value: str) -> str:
     """Return a channel name; the managed channel ``latest`` is refused."""
     if not _CHANNEL.fullmatch(value):
