@@ -1,4 +1,4 @@
-"""The Lambda function: EventBridge events, brought by SQS, recorded in HCP Packer.
+"""The Lambda function: EventBridge events, brought by SQS, recorded in HCP Packer; its schedules' sweeps come so, too.
 
 Entry point only; the rules live in packer_publisher. A record is acknowledged unless its outcome is ``deferred`` (or
 our code failed): then SQS keeps it, and it rests longer with every try. No event body is ever logged.
@@ -6,7 +6,6 @@ our code failed): then SQS keeps it, and it rests longer with every try. No even
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import random
@@ -17,13 +16,13 @@ from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.batch import BatchProcessor, EventType
 
 from packer_publisher.clouds.aws_events import read_event
-from packer_publisher.clouds.aws_queue import rest, stretch
+from packer_publisher.clouds.aws_queue import own_queue, rest, stretch, sweeps_last
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import ConfigurationError, Rejected
+from packer_publisher.errors import ConfigurationError
 from packer_publisher.image import Platform
+from packer_publisher.intake import Answer, receive, reported
 from packer_publisher.report import Outcome, Report
-from packer_publisher.reporting import log_fields, log_level
-from packer_publisher.runtime import open_publisher
+from packer_publisher.sweep_log import OLDEST
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.batch.types import PartialItemFailureResponse
@@ -54,16 +53,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
 
     def handle(record: SQSRecord) -> None:
         with logger.append_context_keys(message_id=record.message_id):
-            report = report_on(record.body, deadline)
-            log = logger.info if log_level(report) == "INFO" else logger.warning
-            log(str(report.outcome), extra=log_fields(report))
-            metrics.add_metric(name=str(report.outcome), unit=MetricUnit.Count, value=1)
-            if report.outcome is Outcome.DEFERRED:
+            answer = answer_to(record.body, deadline)
+            for entry in answer.entries:
+                log = logger.warning if entry.level == "WARNING" else logger.info
+                log(entry.title, extra=dict(entry.fields))
+            for name, value in answer.figures.items():
+                unit = MetricUnit.Seconds if name == OLDEST else MetricUnit.Count
+                metrics.add_metric(name=name, unit=unit, value=value)
+            if answer.trouble is not None:
                 tries = int(record.attributes.approximate_receive_count)
-                seconds[record.receipt_handle] = rest(tries, report.retry_after, random.uniform)
+                seconds[record.receipt_handle] = rest(tries, answer.trouble.retry_after, random.uniform)
                 raise Deferred
 
-    with processor(records=event["Records"], handler=handle):
+    with processor(records=sweeps_last(event["Records"]), handler=handle):
         processor.process()
     if seconds:
         unset = stretch(os.environ.get("PUBLISHER_QUEUE", ""), event["Records"][0]["awsRegion"], seconds)
@@ -72,24 +74,16 @@ def handler(event: dict[str, Any], context: LambdaContext) -> PartialItemFailure
     return processor.response()
 
 
-def report_on(body: str, deadline: Deadline) -> Report:
+def answer_to(body: str, deadline: Deadline) -> Answer:
     """Return what became of one message; an event of something else costs neither an SDK nor a connection."""
     try:
-        message = json.loads(body)
-    except (ValueError, RecursionError):  # their texts are not logged: they may quote the body
-        return Report(Outcome.REJECTED, platform=Platform.AWS, reason="the message is not JSON")
-    if not isinstance(message, dict):
-        return Report(Outcome.REJECTED, platform=Platform.AWS, reason="the message is JSON, but no event")
-    try:
-        event = read_event(message)
-        if event is None:
-            return Report(Outcome.IGNORED, platform=Platform.AWS, reason="the event is not about an image")
-        return open_publisher(Platform.AWS, os.environ).on_event(event, deadline)
-    except Rejected as problem:
-        return Report(Outcome.REJECTED, platform=Platform.AWS, reason=str(problem), remedy=problem.remedy)
+        queue, text = own_queue(os.environ), body.encode(errors="surrogatepass")
+        not_ours = "the event is not about an image"
+        return receive(text, read_event, Platform.AWS, os.environ, deadline, queue, not_ours=not_ours)
     except ConfigurationError as problem:
-        return Report(Outcome.DEFERRED, platform=Platform.AWS, reason=str(problem), remedy=problem.remedy)
+        return reported(Report(Outcome.DEFERRED, platform=Platform.AWS, reason=str(problem), remedy=problem.remedy))
     except Exception:
         # A fault of ours loses no event: it is tried again, and ends in the dead-letter queue if that does not help.
         logger.exception("our code failed")
-        return Report(Outcome.DEFERRED, platform=Platform.AWS, reason="our code failed; the log says where")
+        reason = "our code failed; the log says where"
+        return reported(Report(Outcome.DEFERRED, platform=Platform.AWS, reason=reason))

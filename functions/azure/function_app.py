@@ -1,6 +1,7 @@
 """The Azure Function: Event Grid puts one event per message on a Storage queue, and this publishes its image.
 
-A timer sweeps the images of the last days, whatever became of their events.
+Two timers sweep the images of the last days and weeks, whatever became of their events; versions that they have no
+time for they put on the same queue, by its output binding.
 
 A queue instead of Event Grid's own trigger, because there a Python function can only succeed or be asked again, and
 permanent errors would be repeated (Azure/azure-functions-python-worker issue 874). Settings: ``PUBLISHER_QUEUE`` is
@@ -9,23 +10,25 @@ the queue's name, ``PUBLISHER_STORAGE`` (or ``PUBLISHER_STORAGE__queueServiceUri
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 import os
 import threading
+from datetime import timedelta
 
 import azure.functions as func
 
 from packer_publisher.clouds.azure_events import read_event
+from packer_publisher.clouds.azure_queue import OutputBinding, decoded
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
+from packer_publisher.intake import Answer, receive, reported, sweep_once
+from packer_publisher.messages import LONGEST
 from packer_publisher.report import Outcome, Report
-from packer_publisher.reporting import log_fields, log_level, log_line
-from packer_publisher.runtime import open_publisher, sweep_window
+from packer_publisher.reporting import log_line
 
-SECONDS = 150.0  # well within host.json's functionTimeout
+SECONDS = 120.0  # with as long a wait for another's turn still within host.json's functionTimeout
 
 app = func.FunctionApp()
 _one_at_a_time = threading.Lock()  # the host calls from several threads; a publisher serves one at a time
@@ -44,55 +47,43 @@ def publish_image(message: func.QueueMessage) -> None:
     Returns None (any other value would fail the invocation: there is no ``$return`` binding) for every outcome that
     is final, and raises RetryLater for trouble. Wrong settings raise ConfigurationError: the event is kept.
     """
-    report = handle(message.get_body())
-    _log(report)
-    if report.outcome is Outcome.DEFERRED:
-        raise RetryLater(log_line(report))
+    _end(handle(message.get_body()))
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */15 * * * *")
-def sweep_images(timer: func.TimerRequest) -> None:  # noqa: ARG001  # the host passes it by this name
-    """Converge the versions of the window's images: heals lost events and finishes what has become due.
-
-    Trouble with the cloud raises, and the next turn tries again; trouble with one version is in its report.
-    """
-    with _one_at_a_time:
-        swept = sweep_window(Platform.AZURE, os.environ, Deadline.after(SECONDS))
-    for report in swept.reports:
-        _log(report)
-    if swept.not_reached:
-        log.warning(json.dumps({"message": "the sweep ran out of time", "not_reached": len(swept.not_reached)}))
+@app.queue_output(arg_name="work", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
+def sweep_images(timer: func.TimerRequest, work: func.Out[list[str]]) -> None:  # noqa: ARG001  # the host passes both
+    """Sweep the configured window; where Azure cannot be listed, the log says so, and the next turn tries again."""
+    _sweep(work)
 
 
-def handle(body: bytes) -> Report:
+@app.retry(strategy="fixed_delay", max_retry_count="5", delay_interval="00:10:00")
+@app.timer_trigger(arg_name="timer", schedule="0 7 3 * * *")
+@app.queue_output(arg_name="work", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
+def sweep_weeks(timer: func.TimerRequest, work: func.Out[list[str]]) -> None:  # noqa: ARG001  # the host passes both
+    """Sweep the last two weeks; trouble with the list raises, and the host tries again."""
+    _sweep(work, LONGEST)
+
+
+def handle(body: bytes) -> Answer:
     """Return what became of one message; nothing of a message that is no image event is ever quoted."""
     try:
-        event = read_event(decoded(body))
+        message = decoded(body)
     except Rejected as problem:
-        return Report(Outcome.REJECTED, platform=str(Platform.AZURE), reason=str(problem), remedy=problem.remedy)
-    if event is None:
-        return Report(Outcome.IGNORED, platform=str(Platform.AZURE), reason="the event is about no image")
+        return reported(Report(Outcome.REJECTED, platform=Platform.AZURE, reason=str(problem), remedy=problem.remedy))
     with _one_at_a_time:
-        return open_publisher(Platform.AZURE, os.environ).on_event(event, Deadline.after(SECONDS))
+        deadline, not_ours = Deadline.after(SECONDS), "the event is about no image"
+        return receive(message, read_event, Platform.AZURE, os.environ, deadline, None, not_ours=not_ours)
 
 
-def _log(report: Report) -> None:
-    log.log(logging.getLevelName(log_level(report)), json.dumps({"message": log_line(report), **log_fields(report)}))
+def _sweep(work: func.Out[list[str]], window: timedelta | None = None) -> None:
+    with _one_at_a_time:
+        _end(sweep_once(Platform.AZURE, os.environ, Deadline.after(SECONDS), OutputBinding(work), window))
 
 
-def decoded(body: bytes) -> object:
-    """Return the JSON of a message, plain or once more in base64; raises Rejected for anything else.
-
-    Event Grid writes base64, which the host undoes where host.json says ``"messageEncoding": "base64"``; a message
-    that a person or another tool put there may be encoded twice or not at all.
-    """
-    for read in (bytes, _from_base64):
-        try:
-            return json.loads(read(body))
-        except (ValueError, RecursionError):  # the other form, or neither
-            continue
-    raise Rejected(f"The message is not JSON ({len(body)} bytes).")
-
-
-def _from_base64(body: bytes) -> bytes:
-    return base64.b64decode(body.strip(), validate=True)
+def _end(answer: Answer) -> None:
+    """Log an answer; raise RetryLater where trouble keeps the message."""
+    for entry in answer.entries:
+        log.log(logging.getLevelName(entry.level), json.dumps({"message": entry.line, **entry.fields}))
+    if answer.trouble is not None:
+        raise RetryLater(log_line(answer.trouble))

@@ -2,7 +2,7 @@
 
 Only an exception makes the platform deliver again: functions-framework answers 200 whatever is returned, and the
 subscription (or the trigger, if its retry policy says so) repeats anything else. So trouble is raised, and everything
-final returns None.
+final returns None. Cloud Scheduler puts its sweeps on the same topic, and a sweep what it has no time for.
 """
 
 from __future__ import annotations
@@ -16,12 +16,13 @@ from typing import Any
 import functions_framework
 
 from packer_publisher.clouds.gcp_events import read_event, unwrap
+from packer_publisher.clouds.gcp_queue import own_topic
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, Rejected
 from packer_publisher.image import Platform
+from packer_publisher.intake import Answer, receive, reported
 from packer_publisher.report import Outcome, Report
-from packer_publisher.reporting import log_fields, log_level, log_line
-from packer_publisher.runtime import open_publisher
+from packer_publisher.reporting import log_line
 
 SECONDS = 50.0  # within the platform's default time limit of 60 s
 
@@ -39,26 +40,24 @@ def publish_image(event: Any) -> None:
     Returns None for every outcome that is final, and raises RetryLater for trouble and wrong settings.
     """
     try:
-        report = handle(event.data)
+        answer = handle(event.data)
     except ConfigurationError as problem:
         _write("ERROR", {"message": str(problem), "remedy": problem.remedy})
         raise RetryLater("the settings are wrong; the event is kept") from None
-    _log(report)
-    if report.outcome is Outcome.DEFERRED:
-        raise RetryLater(log_line(report))
+    _log(answer)
+    if answer.trouble is not None:
+        raise RetryLater(log_line(answer.trouble))
 
 
-def handle(data: object) -> Report:
+def handle(data: object) -> Answer:
     """Return what became of one event; nothing of one that is no image event is ever quoted."""
     try:
-        event = read_event(unwrap(data))
+        message = unwrap(data)
     except Rejected as problem:
-        return Report(Outcome.REJECTED, platform=str(Platform.GCE), reason=str(problem), remedy=problem.remedy)
-    if event is None:
-        return Report(Outcome.IGNORED, platform=str(Platform.GCE), reason="the event is about no usable image")
-    deadline = Deadline.after(SECONDS)
+        return reported(Report(Outcome.REJECTED, platform=Platform.GCE, reason=str(problem), remedy=problem.remedy))
+    deadline, queue, not_ours = Deadline.after(SECONDS), own_topic(os.environ), "the event is about no usable image"
     with _one_at_a_time:
-        return open_publisher(Platform.GCE, os.environ).on_event(event, deadline)
+        return receive(message, read_event, Platform.GCE, os.environ, deadline, queue, not_ours=not_ours)
 
 
 @functions_framework.errorhandler(RetryLater)  # type: ignore[untyped-decorator]  # the framework's is a Flask method
@@ -74,12 +73,13 @@ def reject(_: Exception) -> tuple[str, int]:
 
     The framework's own answer would quote the request with its headers, and so the caller's token.
     """
-    _log(Report(Outcome.REJECTED, platform=str(Platform.GCE), reason="the request holds no readable event"))
+    _log(reported(Report(Outcome.REJECTED, platform=Platform.GCE, reason="the request holds no readable event")))
     return "", 204
 
 
-def _log(report: Report) -> None:
-    _write(log_level(report), {"message": log_line(report), **log_fields(report)})
+def _log(answer: Answer) -> None:
+    for entry in answer.entries:
+        _write(entry.level, {"message": entry.line, **entry.fields})
 
 
 def _write(severity: str, fields: dict[str, object]) -> None:

@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, cast
 
+from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
+from packer_publisher.placement import policy_for
 from packer_publisher.publish import Publisher
 from packer_publisher.settings import Settings
 from packer_publisher.sweep import Memory, Sweep, sweep
+from packer_publisher.versions import Versions
 
 if TYPE_CHECKING:
     from packer_publisher.deadline import Deadline
+    from packer_publisher.messages import Queue
     from packer_publisher.policy import Policy
-    from packer_publisher.protocols import Cloud, Registry, Scan
+    from packer_publisher.protocols import Cloud
+    from packer_publisher.registry import HCPPacker
+    from packer_publisher.sweep import Scanned
 
 
-_opened: list[Publisher] = []
+_opened: dict[tuple[Platform, tuple[tuple[str, str], ...]], Publisher] = {}
 _memories: dict[int, Memory] = {}
 
 
@@ -28,44 +34,62 @@ def open_publisher(platform: Platform, environ: Mapping[str, str]) -> Publisher:
     Reads and checks the settings; opens neither the registry nor the cloud's SDK, which wait until an image is ours.
     Raises ConfigurationError that names the variable where a setting is wrong.
     """
-    relevant = tuple(sorted((key, value) for key, value in environ.items() if key.startswith(("PUBLISHER_", "HCP_"))))
-    return _open(platform, relevant)  # one each: a publisher is not for several threads at once
+    own = sorted((key, value) for key, value in environ.items() if key.startswith(("PUBLISHER_", "HCP_")))
+    key = (platform, tuple(own))
+    if key not in _opened:  # one each: a publisher is not for several threads at once
+        _opened[key] = _open(dict(environ))
+    return _opened[key]
 
 
-@lru_cache(maxsize=8)
-def _open(_platform: Platform, environment: tuple[tuple[str, str], ...]) -> Publisher:
-    environ = dict(environment)
+def _open(environ: Mapping[str, str]) -> Publisher:
+    """Return a new publisher. It gets the whole environment: the home directory holds the default credential file,
+    and a workload's token may be in any variable.
+    """
     settings = Settings.from_environment(environ)
-    publisher = Publisher(
+    return Publisher(
         settings.policy,
         lambda: _open_registry(environ),
         lambda wanted: open_cloud(wanted, settings.policy),
         off=settings.registry_off,
     )
-    _opened.append(publisher)
-    return publisher
 
 
-def sweep_window(platform: Platform, environ: Mapping[str, str], deadline: Deadline) -> Sweep:
-    """Sweep a cloud's images of the window (PUBLISHER_SWEEP_WINDOW), but those younger than the settle time.
+def sweep_window(
+    platform: Platform,
+    environ: Mapping[str, str],
+    deadline: Deadline,
+    *,
+    window: timedelta | None = None,
+    queue: Queue | None = None,
+    bucket: str = "",
+    dry_run: bool = False,
+    progress: Callable[[int, int], None] = lambda _done, _of: None,
+) -> Sweep:
+    """Sweep a cloud's images of a window (None: PUBLISHER_SWEEP_WINDOW), but those younger than the settle time.
 
     What was seen complete is remembered for as long as the process lives. Raises ConfigurationError and, where the
-    cloud cannot be listed, Trouble.
+    cloud cannot be listed, Trouble. The rest is as in :func:`packer_publisher.sweep.sweep`.
     """
     publisher = open_publisher(platform, environ)
-    settings = Settings.from_environment(environ)
-    cloud = cast("Scan", publisher.cloud(platform))
+    cloud = cast("Scanned", publisher.cloud(platform))
     now = datetime.now(UTC)
-    since, until = now - settings.sweep_window, now - publisher.policy.settle
-    return sweep(publisher, cloud, since, until, deadline, _memories.setdefault(id(publisher), Memory()))
+    since, until = now - (window or window_of(environ)), now - publisher.policy.settle
+    memory = _memories.setdefault(id(publisher), Memory())
+    return sweep(
+        publisher, cloud, since, until, deadline, memory, queue, bucket=bucket, dry_run=dry_run, progress=progress
+    )
+
+
+def window_of(environ: Mapping[str, str]) -> timedelta:
+    """Return how far back a sweep looks (PUBLISHER_SWEEP_WINDOW); ConfigurationError where a setting is wrong."""
+    return Settings.from_environment(environ).sweep_window
 
 
 def close_publishers() -> None:
     """Close every publisher of this process and forget them; the next call opens new ones."""
-    _open.cache_clear()
     _memories.clear()
     while _opened:
-        _opened.pop().close()
+        _opened.popitem()[1].close()
 
 
 def open_cloud(platform: Platform, policy: Policy) -> Cloud:
@@ -85,7 +109,26 @@ def open_cloud(platform: Platform, policy: Policy) -> Cloud:
             return GoogleCloud(policy)
 
 
-def _open_registry(environ: Mapping[str, str]) -> Registry:
+def _open_registry(environ: Mapping[str, str]) -> HCPPacker:
     from packer_publisher.registry import HCPPacker
 
     return HCPPacker.from_environment(environ)
+
+
+@contextmanager
+def open_versions(environ: Mapping[str, str], bucket: str, deadline: Deadline) -> Iterator[Versions]:
+    """Yield the versions of the HCP project that the bucket belongs to, for decisions of a person.
+
+    The bucket's project comes from the configuration where that names the bucket; a bucket that it does not allow to
+    the functions may still be decided about by a person. Raises ConfigurationError.
+    """
+    policy = Settings.from_environment(environ).policy
+    try:
+        project = policy_for(bucket, policy).project
+    except Rejected:
+        project = None
+    registry = _open_registry(environ)
+    try:
+        yield Versions(registry, deadline, project)
+    finally:
+        registry.close()

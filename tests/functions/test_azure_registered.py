@@ -6,14 +6,12 @@ import importlib.util
 import json
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import azure.functions as func
 import pytest
-from azure.functions.timer import TimerRequest
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact
@@ -115,22 +113,3 @@ def test_with_gallery_each_target_region_is_recorded(
     assert [frozenset({Artifact("eastus", identifier), Artifact("westeurope", identifier)})] == [
         build.artifacts for build in found.builds
     ]
-
-
-def test_the_timer_heals_a_lost_event(
-    arm: Arm, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    """An image whose event never came is registered by the next sweep; the one after that asks the registry nothing."""
-    monkeypatch.setenv("AZURE_SUBSCRIPTION_ID", arm.subscriptions[0])
-    caplog.set_level("INFO", logger="packer_publisher")
-    timer = TimerRequest(past_due=False)
-    APP.sweep_images(timer)
-    assert 0 == registry.requests.count()
-    arm.put_managed_image("images", "web-1", tags=TAGS, created=datetime.now(UTC) - timedelta(hours=3))
-    APP.sweep_images(timer)
-    version = registry.model.get_version("web", "4f2a9c1-812")["version"]
-    assert "v1" == version["name"]
-    assert ["completed"] == [json.loads(record.getMessage())["outcome"] for record in caplog.records]
-    registry.requests.clear()
-    APP.sweep_images(timer)
-    assert 0 == registry.requests.count()

@@ -281,7 +281,7 @@ def test_an_image_that_is_gone(compute: ComputeEngine, function: Function) -> No
     _, last = compute.insert_image("web-1", labels=LABELS)
     compute.delete("web-1")
     assert 200 == function.deliver(last)
-    assert "the image is gone; nothing was registered" == function.logged()["reason"]
+    assert "its cloud does not know the image (any more)" == function.logged()["reason"]
 
 
 def test_wrong_settings_keep_the_event(

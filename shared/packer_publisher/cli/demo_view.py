@@ -89,7 +89,9 @@ def summary(result: Play) -> str:
     counted = ", ".join(f"{len(calls)} {outcome}" for outcome, calls in sorted(by_outcome.items()))
     lines.append(f"Events: {len(result.told)}: {counted}")
     per_event = ", ".join(f"{outcome} {max(calls)}" for outcome, calls in sorted(by_outcome.items()) if max(calls))
-    lines.append(f"Registry calls: {result.calls} in all and {result.tokens} tokens; the most for one event: {per_event}")
+    lines.append(
+        f"Registry calls: {result.calls} in all and {result.tokens} tokens; the most for one event: {per_event}"
+    )
     if result.exact:
         lines.append(f"\nComplete and exact: {result.version} lists every image of the three clouds, each once.")
     else:

@@ -21,6 +21,7 @@ COMMANDS = {
         "packer_publisher.cli.explain:explain",
         "Say where an image belongs and what is missing; write nothing.",
     ),
+    "sweep": ("packer_publisher.cli.sweep:sweep", "Go on with every version of a cloud's recent images."),
     "versions": ("packer_publisher.cli.versions:versions", "Complete or abandon a version that waits."),
     "config": ("packer_publisher.cli.config:config", "Check the configuration document."),
     "registry": ("packer_publisher.cli.registry:registry", "Run a local registry to try things out."),

@@ -30,14 +30,14 @@ Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
 
 
 def read_patterns(path: Path = SERVERLESS) -> dict[str, dict[str, Any]]:
-    """Return the event patterns that serverless.yml deploys, by the name of their rule."""
+    """Return the event patterns that serverless.yml deploys, by the name of their rule; schedules have none."""
     import yaml
 
     resources = yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]["Resources"]
     return {
         name: resource["Properties"]["EventPattern"]
         for name, resource in resources.items()
-        if resource["Type"] == "AWS::Events::Rule"
+        if resource["Type"] == "AWS::Events::Rule" and "EventPattern" in resource["Properties"]
     }
 
 

@@ -1,0 +1,135 @@
+"""Our own messages on a function's own queue: what a schedule asks for, and what a sweep hands over to be done later.
+
+    {"packer-publisher": {"sweep": {"window": "14d"}}}
+    {"packer-publisher": {"converge": {"bucket": "web", "fingerprint": "a1", "images": [
+        {"owner": "111122223333", "region": "eu-west-1", "image": "ami-..."}]}}}
+
+Nothing in them is trusted but addresses: images are described by their own cloud, and their tags say where they
+belong. So whoever can put a message there can cause work, bounded by the limits below, and nothing else.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from packer_publisher.durations import EXAMPLES, format_duration, parse_duration
+from packer_publisher.errors import Rejected
+from packer_publisher.image import ImageRef, Platform
+from packer_publisher.wording import shown
+
+KEY = "packer-publisher"
+MOST_IMAGES = 16
+"""Images per message: one of each build, and a version has few; a message stays far below every queue's limit (Azure's
+64 KiB, which base64 makes 48)."""
+MOST_MESSAGES = 500
+"""Messages that one sweep hands over; the sweep after it takes what is left."""
+SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=14)
+"""How far back a sweep that a message asks for looks."""
+
+_OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,99}")
+_REGION = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)?")
+_MOST_TEXT = 2048
+_REMEDY = f'send {{"{KEY}": {{"sweep": {{"window": "14d"}}}}}}, or what a sweep hands over, unchanged'
+
+
+@dataclass(frozen=True, slots=True)
+class SweepOrder:
+    """Sweep the images of a window; None is the configured one (PUBLISHER_SWEEP_WINDOW)."""
+
+    window: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ConvergeOrder:
+    """Converge a version from some of its images. ``bucket`` and ``fingerprint`` are for people who read the queue."""
+
+    bucket: str
+    fingerprint: str
+    images: tuple[ImageRef, ...]
+
+
+Order = SweepOrder | ConvergeOrder
+
+
+class Queue(Protocol):
+    """A function's own queue, as far as a sweep writes to it."""
+
+    def put(self, messages: Sequence[str]) -> None:
+        """Put messages on the queue; raises Trouble where some, or all, could not be put."""
+
+
+def orders_for(bucket: str, fingerprint: str, images: Sequence[ImageRef]) -> Iterator[ConvergeOrder]:
+    """Yield the orders that converge a version from its images, each with at most MOST_IMAGES of them."""
+    for first in range(0, len(images), MOST_IMAGES):
+        yield ConvergeOrder(bucket, fingerprint, tuple(images[first : first + MOST_IMAGES]))
+
+
+def write_order(order: Order) -> str:
+    """Return an order as the text of a message."""
+    match order:
+        case SweepOrder():
+            asked: Mapping[str, object] = {"window": format_duration(order.window)} if order.window else {}
+            return json.dumps({KEY: {"sweep": asked}})
+        case ConvergeOrder():
+            images = [{"owner": ref.owner_id, "region": ref.region, "image": ref.identifier} for ref in order.images]
+            asked = {"bucket": order.bucket, "fingerprint": order.fingerprint, "images": images}
+            return json.dumps({KEY: {"converge": asked}})
+
+
+def read_order(message: object, platform: Platform) -> Order | None:
+    """Return what a decoded message asks for, None when it is no message of ours (an event, most likely).
+
+    Raises Rejected for a message of ours that breaks the form above or its limits.
+    """
+    if not isinstance(message, Mapping) or KEY not in message:
+        return None
+    asked = message[KEY]
+    if not isinstance(asked, Mapping) or len(asked) != 1:
+        raise Rejected(f"The message to {KEY} does not ask for one thing.", remedy=_REMEDY)
+    ((verb, details),) = asked.items()
+    if verb not in ("sweep", "converge") or not isinstance(details, Mapping):
+        raise Rejected(f"The message to {KEY} asks for {shown(verb)}, which is nothing that it does.", remedy=_REMEDY)
+    return _sweep_order(details) if verb == "sweep" else _converge_order(details, platform)
+
+
+def _sweep_order(details: Mapping[str, object]) -> SweepOrder:
+    if unknown := sorted(str(key) for key in details if key != "window"):
+        raise Rejected(f"The message to sweep has the unknown field {shown(unknown[0])}.", remedy=_REMEDY)
+    if "window" not in details:
+        return SweepOrder()
+    window = details["window"]
+    found = parse_duration(window) if isinstance(window, str) else None
+    if found is None or not SHORTEST <= found <= LONGEST:
+        raise Rejected(
+            f"The message to sweep has the window {shown(window)}, which is none between "
+            f"{format_duration(SHORTEST)} and {format_duration(LONGEST)}.",
+            remedy=f"write a duration {EXAMPLES}",
+        )
+    return SweepOrder(found)
+
+
+def _converge_order(details: Mapping[str, object], platform: Platform) -> ConvergeOrder:
+    images = details.get("images")
+    if not isinstance(images, list) or not 1 <= len(images) <= MOST_IMAGES:
+        raise Rejected(f"The message to converge does not name 1 to {MOST_IMAGES} images.", remedy=_REMEDY)
+    names = {key: shown(details.get(key, "")) for key in ("bucket", "fingerprint")}
+    return ConvergeOrder(**names, images=tuple(_image(image, platform) for image in images))
+
+
+def _image(image: object, platform: Platform) -> ImageRef:
+    fields = [image.get(key) for key in ("owner", "region", "image")] if isinstance(image, Mapping) else []
+    texts = [text for text in fields if isinstance(text, str)]
+    if len(texts) != 3 or not texts[2] or len(texts[2]) > _MOST_TEXT:
+        raise Rejected("The message to converge names an image without its owner, region or id.", remedy=_REMEDY)
+    owner, region, identifier = texts
+    if not _OWNER.fullmatch(owner) or not _REGION.fullmatch(region):
+        raise Rejected(
+            f"The message to converge names an image of {shown(owner)} in {shown(region)}, which is no place.",
+            remedy=_REMEDY,
+        )
+    return ImageRef(platform, owner, region, identifier)

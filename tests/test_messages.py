@@ -1,0 +1,113 @@
+"""The messages that a function puts on its own queue, and what it takes for one."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from packer_publisher.errors import Rejected
+from packer_publisher.image import ImageRef, Platform
+from packer_publisher.messages import MOST_IMAGES, ConvergeOrder, Order, SweepOrder, orders_for, read_order, write_order
+
+REF = ImageRef(Platform.AWS, "111122223333", "eu-west-1", "ami-0123456789abcdef0")
+ARM = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/Rg/providers/Microsoft.Compute/images/web"
+IMAGE = {"owner": "111122223333", "region": "eu-west-1", "image": "ami-0123456789abcdef0"}
+
+
+def converge(*images: object) -> dict[str, Any]:
+    """Return a message that asks to converge a version from images."""
+    asked = {"bucket": "web", "fingerprint": "a1", "images": list(images)}
+    return {"packer-publisher": {"converge": asked}}
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        SweepOrder(),
+        SweepOrder(timedelta(days=14)),
+        ConvergeOrder("web", "a1", (REF,)),
+        ConvergeOrder("web", "a1", (ImageRef(Platform.AZURE, ARM.split("/")[2], "", ARM),)),
+        ConvergeOrder("web", "a1", (ImageRef(Platform.GCE, "example.com:img-proj", "", "web-1"),)),
+    ],
+    ids=["usual window", "two weeks", "aws", "azure", "gce"],
+)
+def test_what_is_written_is_read(order: Order) -> None:
+    """As text, in every cloud."""
+    platform = order.images[0].platform if isinstance(order, ConvergeOrder) else Platform.AWS
+    assert order == read_order(json.loads(write_order(order)), platform)
+
+
+@pytest.mark.parametrize("message", [None, [], "text", {}, {"sweep": True}, {"source": "aws.ec2"}, {"packer": {}}])
+def test_what_is_no_message_of_ours_is_left_to_others(message: object) -> None:
+    """It may be an event."""
+    assert read_order(message, Platform.AWS) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "reason"),
+    [
+        ({"packer-publisher": None}, "The message to packer-publisher does not ask for one thing."),
+        ({"packer-publisher": {}}, "The message to packer-publisher does not ask for one thing."),
+        (
+            {"packer-publisher": {"sweep": {}, "converge": {}}},
+            "The message to packer-publisher does not ask for one thing.",
+        ),
+        (
+            {"packer-publisher": {"delete": {}}},
+            "The message to packer-publisher asks for delete, which is nothing that it does.",
+        ),
+        (
+            {"packer-publisher": {"sweep": True}},
+            "The message to packer-publisher asks for sweep, which is nothing that it does.",
+        ),
+        (
+            {"packer-publisher": {"sweep": {"windw": "1h"}}},
+            "The message to sweep has the unknown field windw.",
+        ),
+        (
+            {"packer-publisher": {"sweep": {"window": "15d"}}},
+            "The message to sweep has the window 15d, which is none between 1h and 14d.",
+        ),
+        (
+            {"packer-publisher": {"sweep": {"window": 3600}}},
+            "The message to sweep has the window 3600, which is none between 1h and 14d.",
+        ),
+        (converge(), f"The message to converge does not name 1 to {MOST_IMAGES} images."),
+        (
+            converge(*[IMAGE] * (MOST_IMAGES + 1)),
+            f"The message to converge does not name 1 to {MOST_IMAGES} images.",
+        ),
+        (converge("ami-1"), "The message to converge names an image without its owner, region or id."),
+        (converge({**IMAGE, "image": ""}), "The message to converge names an image without its owner, region or id."),
+        (
+            converge({**IMAGE, "image": "x" * 2049}),
+            "The message to converge names an image without its owner, region or id.",
+        ),
+        (
+            converge({**IMAGE, "region": "evil.example.com/"}),
+            "The message to converge names an image of 111122223333 in evil.example.com/, which is no place.",
+        ),
+        (
+            converge({**IMAGE, "owner": "a\nb"}),
+            "The message to converge names an image of a\\nb in eu-west-1, which is no place.",
+        ),
+    ],
+)
+def test_a_message_of_ours_that_is_broken_is_rejected(message: object, reason: str) -> None:
+    """With the reason and the right form; it would be as broken the next time."""
+    with pytest.raises(Rejected) as caught:
+        read_order(message, Platform.AWS)
+    assert reason == str(caught.value)
+    assert caught.value.remedy
+
+
+def test_a_version_of_many_builds_takes_several_messages() -> None:
+    """So that none outgrows a queue: Azure's holds 48 KiB, and an ARM id may have hundreds of characters."""
+    refs = [ImageRef(Platform.AZURE, "s", "", f"{ARM}{'x' * 400}{number}") for number in range(MOST_IMAGES * 2 + 1)]
+    orders = list(orders_for("web", "a1", refs))
+    assert [MOST_IMAGES, MOST_IMAGES, 1] == [len(order.images) for order in orders]
+    assert refs == [ref for order in orders for ref in order.images]
+    assert all(len(write_order(order)) < 48 * 1024 for order in orders)
