@@ -68,7 +68,8 @@ class Progress:
 
     ``version`` is the last read with the replies since folded in, None when it is not to be trusted. ``written`` are
     the writes sent (a lost one among them may not have happened), ``refused`` the refused ones with their gRPC codes,
-    ``lost`` counts replies that never came. ``learned`` is what refusals suggest beyond ``quirks``.
+    ``lost`` counts replies that never came, ``unanswered`` the writes among them. ``learned`` is what refusals suggest
+    beyond ``quirks``.
     """
 
     items: tuple[Item, ...]
@@ -78,6 +79,11 @@ class Progress:
     refused: tuple[tuple[Write, int], ...] = ()
     lost: int = 0
     learned: Quirks = field(default_factory=Quirks)
+    unanswered: tuple[Write, ...] = ()
+
+    def answered(self, call: Write) -> bool:
+        """Return whether this very write was made and answered."""
+        return self.written.count(call) > self.unanswered.count(call)
 
     def codes(self, call: Write) -> tuple[int, ...]:
         """Return the codes with which this very write was refused."""
@@ -109,7 +115,7 @@ def next_request(progress: Progress) -> tuple[Progress, Call | None]:
     """Return the next call, None at the end, and the progress with what refusals have taught."""
     while True:
         call = next_call(progress.items, progress.version, progress.assumed)
-        if isinstance(call, SetLabels | AssignChannel) and call in progress.written:
+        if isinstance(call, SetLabels | AssignChannel) and progress.answered(call):
             progress = replace(progress, version=_not_shown(call, progress.version))
             continue
         if not isinstance(call, FillBuild | SetStatus):
@@ -131,9 +137,12 @@ def received(progress: Progress, call: Call, reply: Reply) -> Progress:
     if isinstance(reply, OutcomeUnknown):
         if progress.lost >= PATIENCE:
             raise reply
+        progress = replace(progress, version=None, lost=progress.lost + 1)
+        if reads:
+            return progress
         # The write may have happened; what the next read shows decides.
-        written = progress.written if reads else (*progress.written, cast("Write", call))
-        return replace(progress, version=None, written=written, lost=progress.lost + 1)
+        write = cast("Write", call)
+        return replace(progress, written=(*progress.written, write), unanswered=(*progress.unanswered, write))
     if isinstance(reply, RegistryRefused):
         if isinstance(call, ReadChannel):
             return replace(progress, version=_after_channel_refusal(call, reply, progress.version, 0))

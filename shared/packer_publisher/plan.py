@@ -235,6 +235,14 @@ def platforms_without_build(names: frozenset[str], version: Version) -> tuple[st
     return tuple(sorted(name for name in names if is_platform(name) and name not in covered))
 
 
+def goes_one_by_one(names: frozenset[str], version: Version, quirks: Quirks) -> bool:
+    """Return whether each whole build may go DONE on its own, because every declared name has its build by now.
+
+    The open ones among them hold the version. A platform without a build holds nothing: then all wait UNSET.
+    """
+    return bool(names) and not platforms_without_build(names, version) and not quirks.running_first
+
+
 def quiet_since(version: Version) -> datetime | None:
     """Return when something was last added, by the registry's own times: ``created_at``, never ``updated_at``."""
     times = [version.created_at]
@@ -324,9 +332,7 @@ def _declare(taking_part: Sequence[Item], version: Version) -> Call | None:
 
 def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Call | None:
     names = declared(taking_part, version)
-    # Where every name is a component type, each has its build by now, so a build may go DONE on its own: the open
-    # ones hold the version. A platform name holds nothing, so builds wait UNSET until that platform has a whole one.
-    one_by_one = bool(names) and not platforms_without_build(names, version) and not quirks.running_first
+    done = goes_one_by_one(names, version, quirks)
     for item in sorted(active, key=_seniority):
         build = version.build(item.placement.component_type)
         if build is None or item.image.whole is not True:
@@ -339,7 +345,7 @@ def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: V
             version.fingerprint,
             build.id,
             build.component_type,
-            BuildStatus.DONE if one_by_one else BuildStatus.UNSET,
+            BuildStatus.DONE if done else BuildStatus.UNSET,
             str(image.platform),
             artifacts,
             own_labels(image.owner, expects, (*image.labels, *item.placement.labels, *image.identity)),
@@ -359,10 +365,14 @@ def _finish(taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Ca
     # Whatever is empty here is the double of a whole build, which a registry that compares more than component types
     # lets two writers make; it is set DONE last, for it is never filled and would hold the version for ever.
     held.sort(key=lambda build: (not is_whole(build), build.id))
-    if not held or missing(taking_part, version):
+    names = declared(taking_part, version)
+    if missing(taking_part, version):
+        # What was filled while a platform had no build yet; its writer may not come back, so whoever sees it goes on.
+        held = [build for build in held if is_whole(build) and goes_one_by_one(names, version, quirks)]
+    if not held:
         return None
     placement = taking_part[0].placement
-    undeclared = not declared(taking_part, version)
+    undeclared = not names
     if undeclared and not version.settled and not is_quiet(version, placement):
         return None
     if not version.fresh and not version.settled:
@@ -411,7 +421,8 @@ def declares_alike(version: Version) -> bool:
         bool(only)
         and not any(is_platform(name) for name in only)
         and all(build.label(MARKER) != "" for build in version.builds)
-        and all(build.label(OWNER) or build.component_type.casefold() in types for build in version.builds)
+        # One that is not among the names itself may be what another names as a platform, and must look again.
+        and all(build.component_type.casefold() in types for build in version.builds)
     )
 
 
