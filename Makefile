@@ -12,7 +12,7 @@ no_proxy_all := $(loopback)$(if $(NO_PROXY),$(comma)$(NO_PROXY))$(if $(no_proxy)
 export NO_PROXY := $(no_proxy_all)
 export no_proxy := $(no_proxy_all)
 
-.PHONY: help demo test check format bench lock clean
+.PHONY: help demo test check format bench proof lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,10 @@ bench:  ## Print what the benchmarks count: calls to the registry per event
 	    [ -f "$$bench" ] || { echo "There is no benchmark in tests/bench."; exit 1; }; \
 	    PYTHONPATH=. $(VENV)/python "$$bench" || exit 1; \
 	done
+
+proof:  ## Print the figures of the proof: interleavings, faults, histories, outage
+	@.ci/venv dev
+	@for part in explore fault_play histories outage; do $(VENV)/python -m tests.proof.$$part || exit 1; done
 
 # Universal: one file for all Pythons and systems; no address of a package index, so any mirror serves.
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -337,3 +337,18 @@ def test_what_was_handed_over_is_judged_by_what_is_there_now(at: Service) -> Non
     assert [(Outcome.IGNORED, "the image is gone, or not available any more"), (Outcome.COMPLETED, "")] == [
         (report.outcome, report.reason) for report in reports
     ]
+
+
+def test_what_an_image_in_conflict_declares_does_not_count_for_the_others() -> None:
+    """The good image of an undeclared version waits; the other one's names are not waited for."""
+    with service() as at:
+        at.bucket()
+        tags = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1"}
+        at.world.add(Platform.GCE, "project-1", "one", ["europe-west1-b"], tags, age=60)
+        cloud, since = WorldCloud(at.world, Platform.GCE), at.clock() - timedelta(hours=48)
+        sweep(at.function(), cloud, since, None, Deadline.after(300))
+        more = {**tags, "hcp-packer-expects": "aws_azure_gce"}
+        at.world.add(Platform.GCE, "project-1", "two", ["europe-west1-b"], more)
+        good, bad = sweep(at.function(), cloud, since, None, Deadline.after(300)).reports
+        assert (Outcome.WAITING, ()) == (good.outcome, good.waits_for)
+        assert Outcome.CONFLICT == bad.outcome

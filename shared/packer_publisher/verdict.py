@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from packer_publisher.labels import IMAGE_ID, OWNER
 from packer_publisher.plan import (
+    ACTIVE,
     MOST_DECLARED,
     Item,
     Standing,
@@ -42,7 +43,12 @@ def judge(items: Sequence[Item], version: Version, *, wrote: bool) -> tuple[Verd
     ``wrote`` says whether this handler changed the version; ``version`` is its last read with its replies folded in.
     """
     stands = standings(items, version)
-    return tuple(_verdict(item, standing, items, version, wrote) for item, standing in zip(items, stands, strict=True))
+    # What an image in conflict declares counts as little here as in the plan.
+    taking_part = [i for i, standing in zip(items, stands, strict=True) if standing in (*ACTIVE, Standing.LISTED)]
+    return tuple(
+        _verdict(item, standing, taking_part if item in taking_part else items, version, wrote)
+        for item, standing in zip(items, stands, strict=True)
+    )
 
 
 def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:

@@ -1,0 +1,131 @@
+"""What must hold after every single step, seen from outside: the registry as it is, and the book of our writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from packer_publisher.image import Image, ImageRef
+from packer_publisher.placement import Placement
+from packer_publisher.report import Outcome
+from packer_publisher.snapshot import Version
+from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
+from tests.proof.packer import PackerRun
+from tests.proof.reference import MARKER, OWNER, declared_in, holds, is_filled, is_packers, lacking
+from tests.proof.unreliable import Written
+
+QUIET, LIFE = timedelta(hours=6), timedelta(minutes=30)
+HELD = (Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.WAITING, Outcome.COMPLETED)
+
+
+@dataclass
+class Watch:
+    """The memory of what was seen: declared names and acknowledged images by version, filled builds by id."""
+
+    declared: dict[str, set[str]] = field(default_factory=dict)
+    acknowledged: dict[str, dict[ImageRef, str]] = field(default_factory=dict)
+    filled: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
+    complete: dict[str, datetime] = field(default_factory=dict)  # since when
+    read: int = 0  # how much of the book was checked
+
+    def heard(self, ref: ImageRef, outcome: Outcome, placement: Placement, version: Version) -> None:
+        """Remember that an image's event was acknowledged while its version is open: it must not be lost now.
+
+        An image whose component type a run of Packer holds is Packer's to register: it is only waited for.
+        """
+        build = version.build(placement.component_type)
+        if outcome not in HELD or version.complete or (build is not None and is_packers(build)):
+            return
+        self.declared.setdefault(version.fingerprint, set()).update(placement.expects)
+        self.acknowledged.setdefault(version.fingerprint, {})[ref] = placement.component_type
+
+    def violations(
+        self,
+        versions: Sequence[Version],
+        book: Sequence[Written],
+        runs: Sequence[PackerRun],
+        images: Mapping[ImageRef, Image],
+        now: datetime,
+        *,
+        racing: bool,
+    ) -> list[str]:
+        """Return what is wrong now and was not before, in words; ``racing`` says that functions are under way."""
+        found = [problem for entry in book[self.read :] for problem in _overstepped(entry)]
+        finished = {entry.step.fingerprint for entry in book[self.read :] if isinstance(entry.step, SetStatus)}
+        self.read = len(book)
+        for version in versions:
+            found += self._changed(version)
+            if version.complete and version.fingerprint not in self.complete:
+                found += self._completed(version, images)
+                if version.fingerprint in finished and not self._declared(version):
+                    found += self._finished(version, versions, now, LIFE if racing else timedelta(0))
+                self.complete[version.fingerprint] = now
+        for run in runs:
+            found += [f"Packer's update of its own build was refused: {refusal}" for refusal in run.refusals]
+        return found
+
+    def _changed(self, version: Version) -> list[str]:
+        """Return builds that are there twice, went away, or were changed after they were whole."""
+        names = [build.component_type.casefold() for build in version.builds]
+        found = [f"{version.fingerprint}: {name} is there twice" for name in {n for n in names if names.count(n) > 1}]
+        for build in version.builds:
+            if build.id in self.filled and self.filled[build.id] != holds(build):
+                found.append(f"{version.fingerprint}: the whole build {build.component_type} was changed")
+            if is_filled(build) and not is_packers(build):
+                self.filled.setdefault(build.id, holds(build))
+        return found
+
+    def _declared(self, version: Version) -> frozenset[str]:
+        return declared_in(version).union(self.declared.get(version.fingerprint, ()))
+
+    def _finished(self, version: Version, versions: Sequence[Version], now: datetime, life: timedelta) -> list[str]:
+        """Return why a version that declares nothing should not have been finished by us: not quiet, or superseded."""
+        ours = [build for build in version.builds if not is_packers(build)]
+        added = [time for build in ours for time in (build.created_at, build.artifacts_created_at) if time is not None]
+        found = []
+        if now - max(added) < QUIET:
+            found.append(f"{version.fingerprint} declares nothing and was finished {now - max(added)} after an image")
+        for other in versions:
+            since = self.complete.get(other.fingerprint)
+            # A newer one that completes while a function is at work may be missed.
+            first = other.complete and int(other.name[1:]) < int(version.name[1:])
+            if first and since is not None and now - since >= life and _created(other) > _created(version):
+                found.append(f"{version.fingerprint} was finished after {other.fingerprint}, and pulled latest back")
+        return found
+
+    def _completed(self, version: Version, images: Mapping[ImageRef, Image]) -> list[str]:
+        """Return what was declared or acknowledged before and is not in the version that has just completed."""
+        names = lacking(self._declared(version), version)
+        found = [f"{version.fingerprint} completed early, without {name}" for name in names]
+        held = frozenset(item for build in version.builds for item in holds(build))
+        for ref, component_type in self.acknowledged.get(version.fingerprint, {}).items():
+            build = version.build(component_type)
+            own = {(a.region, a.external_identifier) for a in images[ref].artifacts} if ref in images else set()
+            # Another image may have filled the build that this one held open: a conflict, and told as one.
+            if not own <= held and (build is None or not is_filled(build)):
+                found.append(f"{version.fingerprint} completed without {ref.identifier}, which was acknowledged")
+        return found
+
+
+def _created(version: Version) -> datetime:
+    assert version.created_at is not None
+    return version.created_at
+
+
+def _overstepped(entry: Written) -> list[str]:
+    """Return how a write of ours touched what is not the writer's."""
+    step, before = entry.step, entry.before
+    if isinstance(step, CreateBuild):
+        there = entry.version.build(step.component_type)
+        return [f"{entry.writer} created {step.component_type} a second time"] if there is not None else []
+    if before is None:
+        return [f"{entry.writer} wrote an unknown build"] if isinstance(step, FillBuild | SetStatus | SetLabels) else []
+    if not before.label(MARKER) or is_packers(before):
+        return [f"{entry.writer} wrote {before.component_type}, which is a stranger's: {step}"]
+    if isinstance(step, SetStatus):
+        return [] if is_filled(before) else [f"{entry.writer} set {before.component_type} {step.status} while empty"]
+    if before.label(OWNER) not in ("", entry.writer):
+        return [f"{entry.writer} wrote {before.component_type} of {before.label(OWNER)}: {step}"]
+    again = isinstance(step, FillBuild) and before.platform
+    return [f"{entry.writer} filled {before.component_type} again"] if again else []
