@@ -86,9 +86,7 @@ def _channel(row: Row, column: Column, lasting: bool) -> End:
             return End.ON  # it was set already
         told_otherwise = ("GetChannel", "404/5"), ("CreateChannel", "409/6")
         return End.ON if (row.operation, column.name) in told_otherwise and not lasting else End.LATER
-    if row.operation == "UpdateChannel" and not column.happens and not column.name.startswith(("401", "429")):
-        return End.LATER  # not worth a second write in one event
-    if not lasting or (row.operation == "UpdateChannel" and column.happens):
+    if not lasting or (row.operation == "UpdateChannel" and column.happens and column.name != "30 s late"):
         return End.ON
     return End.ON if row.writes and column.happens and column.name != "30 s late" else End.FOUND
 
