@@ -227,9 +227,9 @@ def test_a_path_that_is_not_there_is_refused_with_the_places_tried(
     """Both places are named in full."""
     monkeypatch.chdir(tmp_path)
     assert (
-        f"PUBLISHER_CONFIG names a file that is not there ({tmp_path}/a.json nor {tmp_path}/root/a.json); "
+        f"PUBLISHER_CONFIG names a file that is not there ({tmp_path}/a.json nor {tmp_path}/beside/a.json); "
         "give a path, or the document itself"
-    ) == refused({"PUBLISHER_CONFIG": "a.json"}, tmp_path / "root")
+    ) == refused({"PUBLISHER_CONFIG": "a.json"}, tmp_path / "beside")
 
 
 def test_the_digest_tells_settings_apart_and_nothing_else() -> None:
