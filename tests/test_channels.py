@@ -8,8 +8,7 @@ from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Progress, next_request, received
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageRef, Platform
-from packer_publisher.placement import place
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item, place
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.report import Outcome, Report

@@ -12,8 +12,10 @@ from typing import cast
 
 from packer_publisher.channels import without
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
+from packer_publisher.expectation import Quirks
 from packer_publisher.image import Image
-from packer_publisher.plan import Item, Quirks, fold, next_call
+from packer_publisher.placement import Item
+from packer_publisher.plan import fold, next_call
 from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Version
 from packer_publisher.steps import (
     AssignChannel,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from packer_publisher.errors import Rejected
+from packer_publisher.expectation import missing, quiet_since
 from packer_publisher.labels import ABANDONED, MARKER, is_our_build, is_whole, placeholder_labels
-from packer_publisher.plan import missing, quiet_since
 from packer_publisher.snapshot import Build, BuildStatus, Version, label_pairs
 from packer_publisher.steps import CreateBuild, DeleteBuild, ReadVersion, SetLabels, SetStatus
 from packer_publisher.tag_values import is_platform

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from packer_publisher.expectation import declared, missing, quiet_since
 from packer_publisher.image import Image
-from packer_publisher.plan import Item, declared, missing, quiet_since
+from packer_publisher.placement import Item
 from packer_publisher.report import Outcome, Report
 from packer_publisher.snapshot import BuildStatus, Version
 from packer_publisher.verdict import by_hand

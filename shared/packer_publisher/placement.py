@@ -61,6 +61,14 @@ class Placement:
 
 
 @dataclass(frozen=True, slots=True)
+class Item:
+    """One image and where it belongs. All items of one plan belong to the same bucket and fingerprint."""
+
+    image: Image
+    placement: Placement
+
+
+@dataclass(frozen=True, slots=True)
 class Override:
     """What a person says on the command line in place of tags; empty fields leave the tag in force."""
 

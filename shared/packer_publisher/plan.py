@@ -19,24 +19,23 @@ internal/hcp/registry):
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime
-from enum import Enum, auto
+from dataclasses import replace
 
 from packer_publisher.channels import next_channel_call, wanted_channels
-from packer_publisher.image import Artifact, Image, ImageState
-from packer_publisher.labels import (
-    ABANDONED,
-    MARKER,
-    OWNER,
-    expects_of,
-    is_our_build,
-    is_whole,
-    own_labels,
-    placeholder_labels,
+from packer_publisher.expectation import (
+    Quirks,
+    declared,
+    declares_alike,
+    goes_one_by_one,
+    is_quiet,
+    is_superseded,
+    missing,
 )
-from packer_publisher.placement import Placement
+from packer_publisher.image import Image
+from packer_publisher.labels import ABANDONED, OWNER, expects_of, is_our_build, is_whole, own_labels, placeholder_labels
+from packer_publisher.placement import Item, Placement
 from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.standing import ACTIVE, Standing, lists, seniority, standings
 from packer_publisher.steps import (
     Call,
     CreateBucket,
@@ -49,47 +48,7 @@ from packer_publisher.steps import (
     SetLabels,
     SetStatus,
 )
-from packer_publisher.tag_values import is_platform, platform_of
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One image and where it belongs. All items of one plan belong to the same bucket and fingerprint."""
-
-    image: Image
-    placement: Placement
-
-
-@dataclass(frozen=True, slots=True)
-class Quirks:
-    """What this process has learned about the registry it talks to; the documentation does not tell.
-
-    ``running_first``: the registry refuses UNSET -> DONE, so RUNNING is sent just before. ``single_region``: it
-    refuses the same identifier twice in one build, so a gallery version is listed in Packer's single region only.
-    """
-
-    running_first: bool = False
-    single_region: bool = False
-
-
-class Standing(Enum):
-    """How an image stands to its version."""
-
-    LISTED = auto()  # a build lists it: nothing to add
-    TO_CREATE = auto()  # its build does not exist yet
-    TO_FILL = auto()  # its build exists and is empty
-    RIVAL = auto()  # an older image takes precedence
-    TAKEN = auto()  # its build holds other images, or belongs to another owner
-    FOREIGN = auto()  # Packer's own run holds this component type and is not finished
-    FLOODS = auto()  # with its names the version would wait for more than any version consists of
-    GONE = auto()  # its cloud said, when asked for the other regions, that the image does not count
-
-
-MOST_DECLARED = 64
-"""How many names the images of one version may declare together: each becomes a build or is waited for, and whoever may
-tag images could otherwise fill a version without end, sixteen names at a time."""
-
-ACTIVE = (Standing.TO_CREATE, Standing.TO_FILL)
+from packer_publisher.tag_values import is_platform
 
 
 def next_call(items: Sequence[Item], version: Version | None, quirks: Quirks) -> Call | None:
@@ -145,151 +104,6 @@ def abandoned(version: Version) -> str:
     return next((note for build in version.builds if is_our_build(build) and (note := build.label(ABANDONED))), "")
 
 
-def standings(items: Sequence[Item], version: Version) -> tuple[Standing, ...]:
-    """Return how each image stands, in the order of ``items``.
-
-    Of two for one empty build the older one takes part, the other is a RIVAL.
-    """
-    stands = [_standing(item, version) for item in items]
-    first: dict[str, int] = {}
-    for index in sorted(range(len(items)), key=lambda index: _seniority(items[index])):
-        component_type = items[index].placement.component_type.casefold()
-        competes = stands[index] in ACTIVE and not items[index].image.stands_behind
-        if competes and first.setdefault(component_type, index) != index:
-            stands[index] = Standing.RIVAL
-    return tuple(stands)
-
-
-def lists(build: Build, image: Image) -> bool:
-    """Return whether a build lists the image.
-
-    Identifiers are compared without case on Azure (ARM changes the casing of resource groups). A Google image is its
-    name and its number together, because a name can be given again; a build that carries no number (Packer's own)
-    is taken at its word. An image that only stands behind another is listed with that one.
-    """
-    if image.stands_behind and build.label(OWNER) == image.owner and build.platform:
-        return all(build.label(key).casefold() == value.casefold() for key, value in image.stands_behind)
-    return any(artifact_matches(artifact, image) for artifact in build.artifacts) and all(
-        build.label(key) in ("", value) for key, value in image.identity
-    )
-
-
-def artifact_matches(artifact: Artifact, image: Image) -> bool:
-    """Return whether an artifact of a build carries the image's own identifier."""
-    wanted = own_identifier(image)
-    return artifact.external_identifier == wanted or (
-        wanted.startswith("/subscriptions/") and artifact.external_identifier.casefold() == wanted.casefold()
-    )
-
-
-def own_identifier(image: Image) -> str:
-    """Return what a build lists for this very image: its identifier, or where an address differs, its artifact's."""
-    identifiers = {artifact.external_identifier for artifact in image.artifacts}
-    if image.ref.identifier in identifiers or not identifiers:
-        return image.ref.identifier
-    return min(identifiers)
-
-
-def declared(items: Sequence[Item], version: Version) -> frozenset[str]:
-    """Return every name that the version is known to consist of, as declared; empty where nothing was.
-
-    The union of what the items say now and what builds of ours have carried since their images were seen.
-    """
-    by_fold: dict[str, str] = {}
-    for build in version.builds:
-        if build.label(MARKER):
-            by_fold |= {name.casefold(): name for name in sorted(expects_of(build))}
-    for item in items:
-        for name in item.placement.expects:
-            by_fold.setdefault(name.casefold(), name)
-    return frozenset(by_fold.values())
-
-
-def missing(items: Sequence[Item], version: Version) -> tuple[str, ...]:
-    """Return the names that still lack a whole build, sorted: declared ones, and every empty build of ours."""
-    platforms = {build.platform for build in version.builds if is_whole(build)}
-    types = {build.component_type.casefold() for build in version.builds if is_whole(build)}
-    lacking = {
-        name.casefold(): name
-        for name in declared(items, version)
-        if (name not in platforms if is_platform(name) else name.casefold() not in types)
-    }
-    lacking |= {
-        build.component_type.casefold(): build.component_type
-        for build in version.builds
-        if is_our_build(build) and not is_whole(build) and build.component_type.casefold() not in types
-    }
-    return tuple(lacking[fold] for fold in sorted(lacking))
-
-
-def platforms_without_build(names: frozenset[str], version: Version) -> tuple[str, ...]:
-    """Return the expected platforms for which no build is sure to hold the version open.
-
-    A component type that begins with a builder's name is of that builder's platform; once it is expected too, its
-    build holds the version for both. So what one image declares by platform and another by component type still goes
-    DONE one by one, and nobody needs to come back to finish it.
-    """
-    types = {name for name in names if not is_platform(name)}
-    types |= {build.component_type for build in version.builds if is_our_build(build)}
-    covered = {str(platform_of(name)) for name in types}
-    return tuple(sorted(name for name in names if is_platform(name) and name not in covered))
-
-
-def goes_one_by_one(names: frozenset[str], version: Version, quirks: Quirks) -> bool:
-    """Return whether each whole build may go DONE on its own, because every declared name has its build by now.
-
-    The open ones among them hold the version. A platform without a build holds nothing: then all wait UNSET.
-    """
-    return bool(names) and not platforms_without_build(names, version) and not quirks.running_first
-
-
-def quiet_since(version: Version) -> datetime | None:
-    """Return when something was last added, by the registry's own times: ``created_at``, never ``updated_at``."""
-    times = [version.created_at]
-    for build in version.builds:
-        times += [build.created_at, build.artifacts_created_at]
-    return max((time for time in times if time is not None), default=None)
-
-
-def is_quiet(version: Version, placement: Placement) -> bool:
-    """Return whether nothing was added for the quiet time; False where the registry's clock is not known."""
-    since = quiet_since(version)
-    return since is not None and version.read_at is not None and version.read_at - since >= placement.policy.quiet
-
-
-def is_superseded(version: Version) -> bool:
-    """Return whether a version that was created later is complete already (known after GetBucket only)."""
-    latest = version.latest
-    return (
-        latest is not None
-        and latest.created_at is not None
-        and version.created_at is not None
-        and latest.fingerprint != version.fingerprint
-        and latest.created_at > version.created_at
-    )
-
-
-def _seniority(item: Item) -> tuple[datetime, str, str]:
-    return (item.image.created_at, item.image.owner, item.image.ref.identifier)
-
-
-def _standing(item: Item, version: Version) -> Standing:
-    if not version.complete and len(declared((item,), version)) > MOST_DECLARED:
-        return Standing.FLOODS
-    if any(lists(build, item.image) for build in version.builds):
-        return Standing.LISTED
-    if item.image.state is ImageState.GONE:
-        return Standing.GONE
-    build = version.build(item.placement.component_type)
-    if build is None:
-        return Standing.RIVAL if item.image.rival else Standing.TO_CREATE
-    if not is_our_build(build):
-        return Standing.TAKEN if is_whole(build) else Standing.FOREIGN
-    if is_whole(build) or build.label(OWNER) not in ("", item.image.owner):
-        return Standing.TAKEN
-    return Standing.RIVAL if item.image.rival else Standing.TO_FILL
-
-
 def _create_version(version: Version, placement: Placement) -> Call | None:
     rules = placement.policy
     if not version.bucket_missing:
@@ -302,7 +116,7 @@ def _create_version(version: Version, placement: Placement) -> Call | None:
 def _create_builds(active: Sequence[Item], taking_part: Sequence[Item], version: Version) -> Call | None:
     """Create own builds first: they carry the declaration that everybody else must see."""
     address = (version.bucket, version.fingerprint)
-    for item in sorted(active, key=_seniority):
+    for item in sorted(active, key=seniority):
         if version.build(item.placement.component_type) is None:
             labels = own_labels(item.image.owner, item.placement.expects)
             return CreateBuild(*address, item.placement.component_type, labels)
@@ -333,7 +147,7 @@ def _declare(taking_part: Sequence[Item], version: Version) -> Call | None:
 def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Call | None:
     names = declared(taking_part, version)
     done = goes_one_by_one(names, version, quirks)
-    for item in sorted(active, key=_seniority):
+    for item in sorted(active, key=seniority):
         build = version.build(item.placement.component_type)
         if build is None or item.image.whole is not True:
             continue
@@ -403,27 +217,6 @@ def _may_end(items: Sequence[Item], taking_part: Sequence[Item], version: Versio
     if all(build is not None and is_our_build(build) and not is_whole(build) for build in own):
         return True
     return not quirks.running_first and declares_alike(version)
-
-
-def declares_alike(version: Version) -> bool:
-    """Return whether all builds declare the same component types and none waits whole for somebody to set it DONE.
-
-    Placeholders say nothing themselves; they are among the names.
-    """
-    if any(is_our_build(b) and is_whole(b) and b.status is not BuildStatus.DONE for b in version.builds):
-        return False
-    names = {expects_of(build) for build in version.builds if build.label(OWNER)}
-    if len(names) != 1:
-        return False
-    (only,) = names
-    types = {name.casefold() for name in only}
-    return (
-        bool(only)
-        and not any(is_platform(name) for name in only)
-        and all(build.label(MARKER) != "" for build in version.builds)
-        # One that is not among the names itself may be what another names as a platform, and must look again.
-        and all(build.component_type.casefold() in types for build in version.builds)
-    )
 
 
 def fold(version: Version, call: Call, build: Build) -> Version:

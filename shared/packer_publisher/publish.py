@@ -5,53 +5,38 @@
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
 from packer_publisher.channels import channel_notes
-from packer_publisher.converge import Reply, Settled, converge
+from packer_publisher.converge import Settled, converge
 from packer_publisher.deadline import Deadline
-from packer_publisher.dry_run import Prediction
+from packer_publisher.driver import Performer, drive
 from packer_publisher.errors import (
     ConfigurationError,
-    CredentialsTrouble,
-    OutcomeUnknown,
     PublisherError,
     RegistryRefused,
     RegistryTrouble,
     Rejected,
     Trouble,
 )
+from packer_publisher.expectation import Quirks
 from packer_publisher.image import Change, Image, ImageEvent, ImageRef, ImageState, Platform
-from packer_publisher.placement import Override, Placement, is_ours, place
-from packer_publisher.plan import Item, Quirks
+from packer_publisher.placement import Item, Override, Placement, is_ours, place
 from packer_publisher.policy import Policy
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.report import Outcome, Report
-from packer_publisher.snapshot import Channel, Version
+from packer_publisher.snapshot import Version
 from packer_publisher.steps import (
-    AssignChannel,
-    Call,
     CreateBucket,
-    CreateBuild,
-    CreateChannel,
-    CreateVersion,
     FillBuild,
-    Gather,
-    ReadBucket,
-    ReadChannel,
-    ReadVersion,
-    SetLabels,
-    SetStatus,
     Write,
 )
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
-PERMISSION_DENIED = 7
 OFF = "HCP_PACKER_REGISTRY is off: nothing was written"
 ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
@@ -223,8 +208,8 @@ class Publisher:
         self, items: Sequence[Item], cloud: Cloud, deadline: Deadline, *, dry_run: bool
     ) -> tuple[Publication, ...]:
         placement = items[0].placement
-        performer = _Performer(self.registry, cloud, items, deadline, dry_run=dry_run)
-        settled = _drive(converge(items, self._quirks), performer, deadline)
+        performer = Performer(self.registry, cloud, items, deadline, dry_run=dry_run)
+        settled = drive(converge(items, self._quirks), performer, deadline)
         if settled.version.bucket_missing and not settled.version.exists:
             # An inactive registry may answer as if the bucket were missing; that is trouble, and no fault of the image.
             performer.calls += 1
@@ -249,7 +234,7 @@ class Publisher:
         return tuple(publications)
 
     def _keep_bucket(
-        self, placement: Placement, performer: _Performer, settled: Settled, deadline: Deadline
+        self, placement: Placement, performer: Performer, settled: Settled, deadline: Deadline
     ) -> list[str]:
         """Keep description and labels of a configured bucket true, once per process and without a needless write.
 
@@ -277,82 +262,6 @@ class Publisher:
         except (Trouble, RegistryRefused) as problem:
             return [f"description and labels of the bucket were not brought up to date: {problem}"]
         return []
-
-
-class _Performer:
-    """Carries out calls one by one and counts those that go to the registry."""
-
-    def __init__(
-        self, registry: Registry, cloud: Cloud, items: Sequence[Item], deadline: Deadline, *, dry_run: bool
-    ) -> None:
-        self._registry = registry
-        self._cloud = cloud
-        self._items = {item.image.ref.identifier: item for item in items}
-        self._deadline = deadline
-        self._project = items[0].placement.policy.project
-        self._prediction = Prediction() if dry_run else None
-        self.calls = 0
-
-    def perform(self, call: Call) -> Reply:
-        """Return the reply to one call; refusals and lost replies are replies, other trouble is raised."""
-        if isinstance(call, Gather):
-            item = self._items[call.identifier]
-            return self._cloud.gather(item.image, item.placement, self._deadline)
-        try:
-            return self._ask(call) if self._prediction is None else self._prediction.reply(call, self._ask)
-        except (RegistryRefused, OutcomeUnknown) as answer:
-            return answer
-        except CredentialsTrouble as denied:
-            if isinstance(call, ReadChannel | CreateChannel | AssignChannel):  # a restricted channel
-                return RegistryRefused(str(denied), code=PERMISSION_DENIED, status=403, remedy=denied.remedy)
-            raise
-
-    def _ask(self, call: Call) -> Reply:
-        self.calls += 1
-        registry, deadline, project = self._registry, self._deadline, self._project
-        match call:
-            case ReadVersion():
-                return registry.get_version(call.bucket, call.fingerprint, deadline, project)
-            case ReadBucket():
-                return registry.get_bucket(call.bucket, deadline, project)
-            case CreateBucket():
-                return registry.create_bucket(call.bucket, call.description, call.labels, deadline, project)
-            case CreateVersion():
-                return registry.create_version(call.bucket, call.fingerprint, call.template_type, deadline, project)
-            case CreateBuild():
-                return registry.create_build(call, deadline, project)
-            case ReadChannel():
-                found = registry.get_channel(call.bucket, call.channel, deadline, project)
-                return found or Channel(call.channel, exists=False)
-            case CreateChannel():
-                return registry.create_channel(
-                    call.bucket, call.channel, deadline, project, version_fingerprint=call.fingerprint
-                )
-            case AssignChannel():
-                return registry.update_channel(
-                    call.bucket, call.channel, deadline, project, version_fingerprint=call.fingerprint
-                )
-            case FillBuild() | SetStatus() | SetLabels():
-                return registry.update_build(call, deadline, project)
-            case Gather():
-                raise TypeError("a gather is asked of the cloud")
-
-
-def _drive(flow: Generator[Call, Reply, Settled], performer: _Performer, deadline: Deadline) -> Settled:
-    """Run a convergence to its end; after each setback a short pause with jitter lets rivals finish their writes."""
-    setbacks = 0
-    call = next(flow)
-    while True:
-        reply = performer.perform(call)
-        if isinstance(reply, RegistryRefused | OutcomeUnknown):
-            setbacks += 1
-            if setbacks > 1 and not deadline.pause(random.uniform(0, 0.05 * 2 ** min(setbacks, 6))):  # noqa: S311  # jitter
-                raise OutcomeUnknown(f"no time is left to settle it: {reply}")
-        try:
-            call = flow.send(reply)
-        except StopIteration as end:
-            settled: Settled = end.value
-            return settled
 
 
 def _report(

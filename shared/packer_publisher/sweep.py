@@ -14,11 +14,11 @@ from typing import Protocol, runtime_checkable
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble, Rejected, Trouble
+from packer_publisher.expectation import quiet_since
 from packer_publisher.image import Image, ImageRef, ImageState
 from packer_publisher.messages import MOST_MESSAGES, ConvergeOrder, Queue, orders_for, write_order
 from packer_publisher.overdue import Overdue, overdue
-from packer_publisher.placement import place
-from packer_publisher.plan import Item, quiet_since
+from packer_publisher.placement import Item, place
 from packer_publisher.protocols import Scan
 from packer_publisher.publish import Publication, Publisher
 from packer_publisher.report import Outcome, Report

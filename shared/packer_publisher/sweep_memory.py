@@ -6,7 +6,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item
 from packer_publisher.publish import Publication
 from packer_publisher.report import Outcome
 

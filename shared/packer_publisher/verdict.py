@@ -5,23 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from packer_publisher.expectation import declared, is_quiet, is_superseded, missing, quiet_since
 from packer_publisher.labels import IMAGE_ID, OWNER
-from packer_publisher.plan import (
-    ACTIVE,
-    MOST_DECLARED,
-    Item,
-    Standing,
-    abandoned,
-    declared,
-    is_quiet,
-    is_superseded,
-    missing,
-    quiet_since,
-    standings,
-    template_differs,
-)
+from packer_publisher.placement import Item
+from packer_publisher.plan import abandoned, template_differs
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, standings
 from packer_publisher.wording import listed, shown
 
 NEW_FINGERPRINT = "build it again with a new fingerprint"

@@ -7,13 +7,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from packer_publisher.expectation import Quirks, missing
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
 from packer_publisher.labels import MARKER, OWNER, own_labels, placeholder_labels
-from packer_publisher.placement import Placement
-from packer_publisher.plan import Item, Quirks, Standing, missing, next_call, standings
+from packer_publisher.placement import Item, Placement
+from packer_publisher.plan import next_call
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Latest, Version, label_pairs
+from packer_publisher.standing import Standing, standings
 from packer_publisher.steps import (
     CreateBucket,
     CreateBuild,

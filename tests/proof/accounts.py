@@ -12,9 +12,9 @@ from packer_publisher.clouds.aws_images import Found
 from packer_publisher.converge import Progress, Reply, next_request, received, settle
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, Rejected, Trouble
+from packer_publisher.expectation import Quirks
 from packer_publisher.image import Image, ImageEvent, ImageRef, Platform
-from packer_publisher.placement import Placement, place
-from packer_publisher.plan import Item, Quirks
+from packer_publisher.placement import Item, Placement, place
 from packer_publisher.policy import Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.report import Outcome

@@ -11,9 +11,11 @@ from dataclasses import dataclass, replace
 
 from packer_publisher.converge import Progress, Reply
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, Rejected
+from packer_publisher.expectation import declared
 from packer_publisher.labels import OWNER, is_our_build, is_whole, placeholder_labels
-from packer_publisher.plan import Item, Standing, declared, standings
+from packer_publisher.placement import Item
 from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.standing import Standing, standings
 from packer_publisher.steps import Call, CreateBuild, DeleteBuild, FillBuild, SetStatus
 from packer_publisher.tag_values import is_platform
 from tests.proof.players import Logic, Scenario

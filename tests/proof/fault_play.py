@@ -12,8 +12,7 @@ from itertools import count, product
 from time import monotonic
 
 from packer_publisher.image import ImageRef
-from packer_publisher.placement import place
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item, place
 from packer_publisher.policy import BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.registry import HCPPacker

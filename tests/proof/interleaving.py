@@ -27,7 +27,7 @@ from dataclasses import dataclass, replace
 
 from packer_publisher.converge import Progress, Reply
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, Rejected, Trouble
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item
 from packer_publisher.snapshot import BuildStatus, Version
 from packer_publisher.steps import (
     AssignChannel,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from packer_publisher.converge import Settled
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item
 from packer_publisher.report import Outcome
 from packer_publisher.steps import CreateBuild, DeleteBuild, FillBuild, SetLabels, SetStatus
 from tests.proof.registry_states import Contents, Held

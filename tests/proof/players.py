@@ -10,7 +10,7 @@ from typing import Literal
 from packer_publisher.converge import Progress, Reply, Settled, next_request, received, settle
 from packer_publisher.image import Image
 from packer_publisher.local.registry_switches import Switches
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item
 from packer_publisher.steps import Call, DeleteBuild
 from tests.proof.invariants import Rules
 from tests.proof.registry_states import Naming

@@ -9,8 +9,7 @@ from datetime import timedelta
 from packer_publisher.image import Image, ImageRef, Platform
 from packer_publisher.labels import MARKER, MARKER_VALUE, OWNER
 from packer_publisher.local.registry_switches import Switches
-from packer_publisher.placement import place
-from packer_publisher.plan import Item
+from packer_publisher.placement import Item, place
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.report import Outcome
 from packer_publisher.sweep import one_per_build

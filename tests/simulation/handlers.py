@@ -9,9 +9,9 @@ from dataclasses import dataclass, field
 from packer_publisher.converge import Reply, Settled, converge
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble
+from packer_publisher.expectation import Quirks
 from packer_publisher.image import ImageRef
-from packer_publisher.placement import place
-from packer_publisher.plan import Item, Quirks
+from packer_publisher.placement import Item, place
 from packer_publisher.policy import Policy
 from packer_publisher.protocols import Registry
 from packer_publisher.steps import (
