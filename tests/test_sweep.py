@@ -115,6 +115,33 @@ def test_what_has_become_due_is_finished(at: Service) -> None:
     assert [Outcome.COMPLETED] == [report.outcome for report in run(at).reports]
 
 
+def test_a_region_that_came_when_its_build_was_whole_is_told(at: Service) -> None:
+    """Its event was lost, and the build cannot take it any more; the rest of the build is told of once."""
+    at.world.add(Platform.AWS, OWNER, "web", REGIONS, {**TAGS, "hcp-packer-expects": "aws"}, age=60)
+    assert [Outcome.COMPLETED] == [report.outcome for report in run(at).reports]
+    copies = ["ap-south-1", "ca-west-1"]
+    at.world.add(Platform.AWS, OWNER, "web", copies, {**TAGS, "hcp-packer-expects": "aws"}, age=30)
+    there, late = run(at).reports
+    assert (Outcome.UNCHANGED, Outcome.LATE, "ap-south-1") == (there.outcome, late.outcome, late.region)
+    assert ("the same holds for ami-web-ca-west-1 (ca-west-1)",) == late.notes
+    assert late.reason.startswith("version a1 (v1) of bucket web is complete, and component type amazon-ebs of")
+
+
+def test_a_channel_is_set_whichever_region_the_sweep_looks_at_first(at: Service) -> None:
+    """The oldest image of the build is one that came too late; the channel is asked for by the others as well."""
+    rules = BucketPolicy(channels=("staging",), create_channels=True)
+    asking = {**TAGS, "hcp-packer-expects": "aws", "hcp-packer-channels": "staging"}
+    at.world.add(Platform.AWS, OWNER, "web", REGIONS, {**TAGS, "hcp-packer-expects": "aws"}, age=60)
+    run(at)
+    at.world.add(Platform.AWS, OWNER, "web", REGIONS, asking, age=60)
+    at.world.add(Platform.AWS, OWNER, "web", ["ap-south-1"], asking, age=90)
+    late, there = run(at, function=at.function(rules)).reports
+    assert (Outcome.LATE, Outcome.UNCHANGED) == (late.outcome, there.outcome)
+    assert ["GetChannel", "CreateChannel", "GetChannel"] == [
+        name for name in at.registry.requests.operations() if "Channel" in name
+    ]
+
+
 def test_a_broken_image_stops_no_other(at: Service) -> None:
     """It is reported with its reason; the version of its neighbour goes on."""
     add(at, "bad", age=61, bucket="_")

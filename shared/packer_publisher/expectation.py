@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from packer_publisher.image import Image
 from packer_publisher.labels import MARKER, OWNER, expects_of, is_our_build, is_whole
+from packer_publisher.listing import lists
 from packer_publisher.placement import Item, Placement
-from packer_publisher.snapshot import BuildStatus, Version
+from packer_publisher.snapshot import Build, BuildStatus, Version
 from packer_publisher.tag_values import is_platform, platform_of
 
 
@@ -27,16 +29,42 @@ class Quirks:
 def declared(items: Sequence[Item], version: Version) -> frozenset[str]:
     """Return every name that the version is known to consist of, as declared; empty where nothing was.
 
-    The union of what the items say now and what builds of ours have carried since their images were seen.
+    The union of what the items say now, as far as it can still be told (see :func:`told_too_late`), and of what builds
+    of ours have carried since their images were seen.
     """
-    by_fold: dict[str, str] = {}
-    for build in version.builds:
-        if build.label(MARKER):
-            by_fold |= {name.casefold(): name for name in sorted(expects_of(build))}
+    by_fold = {name.casefold(): name for name in sorted(_carried(version))}
     for item in items:
+        late = told_too_late(item, version)
         for name in item.placement.expects:
-            by_fold.setdefault(name.casefold(), name)
+            if name not in late:
+                by_fold.setdefault(name.casefold(), name)
     return frozenset(by_fold.values())
+
+
+def told_too_late(item: Item, version: Version) -> tuple[str, ...]:
+    """Return the platforms that an image declares although no build can carry the declaration any more, sorted.
+
+    Its own build is DONE already (the tags were changed since), or belongs to a run of Packer. Who else works on the
+    version would not know of such a name and complete without it, so it counts for nobody. A component type is never
+    too late while the version is open: it becomes a build, which everybody sees.
+    """
+    listing = [build for build in version.builds if lists(build, item.image)]
+    if not listing or any(may_declare(build, item.image) for build in listing):
+        return ()
+    known = {name.casefold() for name in _carried(version)}
+    for build in version.builds:  # one of that platform holds the version open until it is whole, or is whole
+        known |= {build.platform, str(platform_of(build.component_type))}
+    return tuple(sorted(name for name in item.placement.expects if is_platform(name) and name not in known))
+
+
+def may_declare(build: Build, image: Image) -> bool:
+    """Return whether the image's own function may still write into the build what the version consists of."""
+    return is_our_build(build) and build.label(OWNER) == image.owner and build.status is not BuildStatus.DONE
+
+
+def _carried(version: Version) -> frozenset[str]:
+    """Return the names that builds of ours carry."""
+    return frozenset(name for build in version.builds if build.label(MARKER) for name in expects_of(build))
 
 
 def missing(items: Sequence[Item], version: Version) -> tuple[str, ...]:

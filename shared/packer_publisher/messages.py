@@ -24,8 +24,8 @@ from packer_publisher.wording import shown
 
 KEY = "packer-publisher"
 MOST_IMAGES = 16
-"""Images per message: one of each build, and a version has few; a message stays far below every queue's limit (Azure's
-64 KiB, which base64 makes 48)."""
+"""Images per message: a version with more of them takes several; one stays far below every limit (Azure's 64 KiB,
+which base64 makes 48)."""
 MOST_MESSAGES = 500
 """Messages that one sweep hands over; the sweep after it takes what is left."""
 SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=14)

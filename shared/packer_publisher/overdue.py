@@ -23,7 +23,7 @@ PATIENCE = timedelta(hours=24)
 LAG = timedelta(minutes=10)
 """How long the registry may take to complete a version all of whose builds are DONE; it takes seconds."""
 
-_WAITING = (Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.WAITING, Outcome.CONFLICT)
+_WAITING = (Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.WAITING, Outcome.CONFLICT, Outcome.LATE)
 """What the images of a version that still waits for something come to; any other word tells its own story."""
 
 

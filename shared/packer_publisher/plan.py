@@ -29,13 +29,14 @@ from packer_publisher.expectation import (
     goes_one_by_one,
     is_quiet,
     is_superseded,
+    may_declare,
     missing,
 )
-from packer_publisher.image import Image
-from packer_publisher.labels import ABANDONED, OWNER, expects_of, is_our_build, is_whole, own_labels, placeholder_labels
+from packer_publisher.labels import ABANDONED, expects_of, is_our_build, is_whole, own_labels, placeholder_labels
+from packer_publisher.listing import lists, repeats_identifier
 from packer_publisher.placement import Item, Placement
 from packer_publisher.snapshot import Build, BuildStatus, Version
-from packer_publisher.standing import ACTIVE, Standing, lists, seniority, standings
+from packer_publisher.standing import ACTIVE, Standing, seniority, standings
 from packer_publisher.steps import (
     Call,
     CreateBucket,
@@ -134,10 +135,9 @@ def _declare(taking_part: Sequence[Item], version: Version) -> Call | None:
     """
     for item in taking_part:
         for build in version.builds:
-            mine = is_our_build(build) and build.label(OWNER) == item.image.owner and lists(build, item.image)
             said = {name.casefold() for name in expects_of(build)}
             new = [name for name in item.placement.expects if name.casefold() not in said]
-            if mine and new and build.status is not BuildStatus.DONE:
+            if new and lists(build, item.image) and may_declare(build, item.image):
                 expects = tuple(sorted({*expects_of(build), *new}, key=str.casefold))
                 labels = own_labels(item.image.owner, expects, build.labels)
                 return SetLabels(version.bucket, version.fingerprint, build.id, build.component_type, labels)
@@ -166,11 +166,6 @@ def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: V
             item.placement.source_image or image.source or "",
         )
     return None
-
-
-def repeats_identifier(image: Image) -> bool:
-    """Return whether the build would list one identifier in several regions (an Azure gallery version)."""
-    return len({artifact.external_identifier for artifact in image.artifacts}) < len(image.artifacts)
 
 
 def _finish(taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Call | None:

@@ -156,10 +156,10 @@ class Publisher:
         except (Rejected, RegistryRefused) as problem:
             return _rejected(ref, image, placement, problem)
 
-    def converge(self, items: Sequence[Item], deadline: Deadline) -> tuple[Publication, ...]:
+    def converge(self, items: Sequence[Item], deadline: Deadline, *, dry_run: bool = False) -> tuple[Publication, ...]:
         """Converge one version from several images at once, as the sweep does; all belong to it and to one cloud.
 
-        Trouble and refusals become the reports of all its images.
+        With ``dry_run`` only say what would be written. Trouble and refusals become the reports of all its images.
         """
         if self._off:
             return tuple(
@@ -172,7 +172,7 @@ class Publisher:
             )
         cloud = self.cloud(items[0].image.platform)
         try:
-            return self._converge(items, cloud, deadline, dry_run=False)
+            return self._converge(items, cloud, deadline, dry_run=dry_run)
         except Trouble as trouble:
             return tuple(_deferred(item.image.ref, item.image, item.placement, trouble) for item in items)
         except (Rejected, RegistryRefused) as problem:

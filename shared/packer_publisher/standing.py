@@ -7,10 +7,11 @@ from datetime import datetime
 from enum import Enum, auto
 
 from packer_publisher.expectation import declared
-from packer_publisher.image import Artifact, Image, ImageState
+from packer_publisher.image import ImageState
 from packer_publisher.labels import OWNER, is_our_build, is_whole
+from packer_publisher.listing import lists
 from packer_publisher.placement import Item
-from packer_publisher.snapshot import Build, Version
+from packer_publisher.snapshot import Version
 
 
 class Standing(Enum):
@@ -19,6 +20,7 @@ class Standing(Enum):
     LISTED = auto()  # a build lists it: nothing to add
     TO_CREATE = auto()  # its build does not exist yet
     TO_FILL = auto()  # its build exists and is empty
+    SIBLING = auto()  # another region of the build that an older image of it stands for
     RIVAL = auto()  # an older image takes precedence
     TAKEN = auto()  # its build holds other images, or belongs to another owner
     FOREIGN = auto()  # Packer's own run holds this component type and is not finished
@@ -37,46 +39,26 @@ tag images could otherwise fill a version without end, sixteen names at a time."
 def standings(items: Sequence[Item], version: Version) -> tuple[Standing, ...]:
     """Return how each image stands, in the order of ``items``.
 
-    Of two for one empty build the older one takes part, the other is a RIVAL.
+    Of two for one empty build the older one takes part, the other is a RIVAL, or a SIBLING where both are regions of
+    one build (AWS, where only ``gather`` can tell which regions it has).
     """
     stands = [_standing(item, version) for item in items]
     first: dict[str, int] = {}
     for index in sorted(range(len(items)), key=lambda index: seniority(items[index])):
         component_type = items[index].placement.component_type.casefold()
         competes = stands[index] in ACTIVE and not items[index].image.stands_behind
-        if competes and first.setdefault(component_type, index) != index:
-            stands[index] = Standing.RIVAL
+        if competes and (senior := first.setdefault(component_type, index)) != index:
+            stands[index] = Standing.SIBLING if are_siblings(items[senior], items[index]) else Standing.RIVAL
     return tuple(stands)
 
 
-def lists(build: Build, image: Image) -> bool:
-    """Return whether a build lists the image.
-
-    Identifiers are compared without case on Azure (ARM changes the casing of resource groups). A Google image is its
-    name and its number together, because a name can be given again; a build that carries no number (Packer's own)
-    is taken at its word. An image that only stands behind another is listed with that one.
-    """
-    if image.stands_behind and build.label(OWNER) == image.owner and build.platform:
-        return all(build.label(key).casefold() == value.casefold() for key, value in image.stands_behind)
-    return any(artifact_matches(artifact, image) for artifact in build.artifacts) and all(
-        build.label(key) in ("", value) for key, value in image.identity
+def are_siblings(one: Item, other: Item) -> bool:
+    """Return whether two images are regions of one build, as far as they themselves can tell."""
+    return (
+        other.image.whole is None
+        and (one.image.owner, one.image.name) == (other.image.owner, other.image.name)
+        and one.placement.component_type.casefold() == other.placement.component_type.casefold()
     )
-
-
-def artifact_matches(artifact: Artifact, image: Image) -> bool:
-    """Return whether an artifact of a build carries the image's own identifier."""
-    wanted = own_identifier(image)
-    return artifact.external_identifier == wanted or (
-        wanted.startswith("/subscriptions/") and artifact.external_identifier.casefold() == wanted.casefold()
-    )
-
-
-def own_identifier(image: Image) -> str:
-    """Return what a build lists for this very image: its identifier, or where an address differs, its artifact's."""
-    identifiers = {artifact.external_identifier for artifact in image.artifacts}
-    if image.ref.identifier in identifiers or not identifiers:
-        return image.ref.identifier
-    return min(identifiers)
 
 
 def seniority(item: Item) -> tuple[datetime, str, str]:

@@ -8,14 +8,14 @@ own queue, a message for each version, and keeps no cursor; what does not fit th
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble, Rejected, Trouble
 from packer_publisher.expectation import quiet_since
-from packer_publisher.image import Image, ImageRef, ImageState
+from packer_publisher.image import Image, ImageRef, ImageState, Platform
 from packer_publisher.messages import MOST_MESSAGES, ConvergeOrder, Queue, orders_for, write_order
 from packer_publisher.overdue import Overdue, overdue
 from packer_publisher.placement import Item, place
@@ -25,6 +25,7 @@ from packer_publisher.report import Outcome, Report
 from packer_publisher.snapshot import Version
 from packer_publisher.sweep_memory import Address
 from packer_publisher.sweep_memory import Memory as Memory
+from packer_publisher.wording import listed
 
 MARGIN = 20.0
 """Seconds of the deadline that must be left for another version to be begun."""
@@ -63,9 +64,9 @@ class Swept:
 class Sweep:
     """What one sweep did, and everything that it did not do.
 
-    ``publications`` hold a report for each build (one image of it); ``rejected`` those of images that belong nowhere.
-    ``not_reached`` are the versions that there was no time for and no message either, ``handed_over`` those for
-    which messages were put on the queue. ``denied`` are regions that refused to be looked at, with their reasons.
+    ``publications`` hold a report for each build (see :func:`as_builds`), ``rejected`` those of images that belong
+    nowhere. ``not_reached`` are the versions that there was no time for and no message either, ``handed_over`` those
+    for which messages were put on the queue. ``denied`` are regions that refused to be looked at, with their reasons.
     ``known`` counts the versions that were not read because this process has seen them complete. ``problem`` says
     why versions were not reached, where that was trouble and not time.
     """
@@ -130,7 +131,7 @@ def sweep(
     """Converge every version that an image of the window belongs to, the oldest first, and report on each.
 
     Versions that were in trouble in this process's last sweep come last. ``bucket`` leaves out all others.
-    ``dry_run`` writes nothing, predicts each image by itself, hands nothing over and remembers nothing. ``progress``
+    ``dry_run`` writes nothing, hands nothing over and remembers nothing. ``progress``
     is told how many versions of how many are done. Raises Trouble where the cloud cannot be listed; trouble with
     single versions is in their reports.
     """
@@ -194,14 +195,24 @@ def converge_images(publisher: Publisher, order: ConvergeOrder, deadline: Deadli
     return Sweep(tuple(turn.publications), (*others, *rejected), tuple(turn.versions), images=len(images))
 
 
-def one_per_build(items: Iterable[Item]) -> tuple[Item, ...]:
-    """Return one image of each build: on AWS the others are its regions, which ``gather`` finds."""
-    builds: dict[tuple[str, str, str], Item] = {}
-    for item in items:
-        gathered = item.image.whole is None
-        key = item.image.name if gathered else item.image.ref.identifier
-        builds.setdefault((item.image.owner, item.placement.component_type.casefold(), key), item)
-    return tuple(builds.values())
+def as_builds(publications: Sequence[Publication]) -> tuple[Publication, ...]:
+    """Return what became of each build: of its regions that fared alike (AWS) the oldest, which names the others.
+
+    So a copy that came when its build was whole is told of, and a build in trouble is told of once.
+    """
+    alike: dict[tuple[object, ...], list[Publication]] = {}
+    for found in publications:
+        image, report = found.image, found.report
+        build = image.name if image is not None and image.platform is Platform.AWS else report.image
+        alike.setdefault((report.owner, report.component_type.casefold(), build, report.outcome), []).append(found)
+    return tuple(_with_others(first, others) for first, *others in alike.values())
+
+
+def _with_others(first: Publication, others: Sequence[Publication]) -> Publication:
+    if not others or first.report.outcome not in (Outcome.CONFLICT, Outcome.LATE):
+        return first
+    names = listed([f"{other.report.image} ({other.report.region})" for other in others])
+    return replace(first, report=replace(first.report, notes=(*first.report.notes, f"the same holds for {names}")))
 
 
 class _Turn:
@@ -237,18 +248,15 @@ class _Turn:
         if self._deadline.remaining() < self._least:
             self.too_late.append(version)
             return None
-        chosen, whole = one_per_build(items), self._deadline
+        whole = self._deadline
         own = Deadline(min(whole.at - self._reserve, whole.clock() + VERSION_SECONDS), whole.clock, whole.sleep)
-        if self._dry_run:
-            publications = tuple(self._publisher.publish(item.image.ref, own, dry_run=True) for item in chosen)
-        else:
-            publications = self._publisher.converge(chosen, own)
+        publications = as_builds(self._publisher.converge(items, own, dry_run=self._dry_run))
         trouble = next((found.error for found in publications if _is_hcp_trouble(found)), None)
         self._troubles[project] = self._troubles.get(project, 0) + 1 if trouble is not None else 0
         if trouble is not None and self._troubles[project] == TROUBLES:
             self.problem = str(trouble)
         self.publications += publications
-        self.versions.append(_swept(version, chosen, publications))
+        self.versions.append(_swept(version, items, publications))
         return publications
 
 
@@ -307,7 +315,7 @@ def _hand_over(queue: Queue | None, work: dict[Address, list[Item]]) -> tuple[tu
 
 
 def _refs(items: Iterable[Item]) -> list[ImageRef]:
-    return [item.image.ref for item in one_per_build(items)]
+    return [item.image.ref for item in items]
 
 
 def _is_hcp_trouble(publication: Publication) -> bool:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from packer_publisher.expectation import declared, is_quiet, is_superseded, missing, quiet_since
+from packer_publisher.expectation import declared, is_quiet, is_superseded, missing, quiet_since, told_too_late
+from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Platform
 from packer_publisher.labels import IMAGE_ID, OWNER
 from packer_publisher.placement import Item
 from packer_publisher.plan import abandoned, template_differs
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Version
-from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, standings
+from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, are_siblings, standings
 from packer_publisher.wording import listed, shown
 
 NEW_FINGERPRINT = "build it again with a new fingerprint"
@@ -35,10 +36,15 @@ def judge(items: Sequence[Item], version: Version, *, wrote: bool) -> tuple[Verd
     stands = standings(items, version)
     # What an image in conflict declares counts as little here as in the plan.
     taking_part = [i for i, standing in zip(items, stands, strict=True) if standing in (*ACTIVE, Standing.LISTED)]
-    return tuple(
+    verdicts = [
         _verdict(item, standing, taking_part if item in taking_part else items, version, wrote)
         for item, standing in zip(items, stands, strict=True)
-    )
+    ]
+    for index, standing in enumerate(stands):
+        if standing is Standing.SIBLING:
+            (senior,) = (n for n, item in enumerate(items) if stands[n] in ACTIVE and are_siblings(item, items[index]))
+            verdicts[index] = verdicts[senior]
+    return tuple(verdicts)
 
 
 def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
@@ -107,6 +113,14 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
     lacking = missing(items, version)
     if all(build.status is BuildStatus.DONE for build in version.builds) and not version.fresh:
         return Verdict(Outcome.COMPLETED)
+    if late := told_too_late(item, version):
+        return Verdict(
+            Outcome.LATE,
+            f"{item.image.at} declares {listed(late)} for {_version(version)} too late: its build is written for good, "
+            "so nobody else would know, and the version completes without",
+            f"name the component types instead (as in {_as_component_types(late)}), or {NEW_FINGERPRINT}",
+            lacking,
+        )
     if declared(items, version):
         return Verdict(Outcome.REGISTERED if wrote else Outcome.UNCHANGED, waits_for=lacking)
     if is_superseded(version):
@@ -190,6 +204,10 @@ def expects_hint(version: Version, item: Item) -> str:
         name for platform, found in sorted(types.items()) for name in (sorted(found) if len(found) > 1 else [platform])
     ]
     return f'set hcp-packer-expects = "{" ".join(platforms)}" on the images (or expects for this bucket), naming all'
+
+
+def _as_component_types(platforms: Sequence[str]) -> str:
+    return " ".join(DEFAULT_COMPONENT_TYPE[Platform(name)] for name in platforms)
 
 
 def by_hand(version: Version, names: Sequence[str]) -> str:

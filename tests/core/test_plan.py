@@ -271,6 +271,54 @@ def test_only_the_owner_of_a_build_writes_what_its_image_declares() -> None:
     assert not isinstance(next_call([said], done, QUIRKS), SetLabels)
 
 
+def test_a_platform_that_is_declared_when_no_build_can_carry_it_any_more_counts_for_nobody() -> None:
+    """The build is DONE and only this handler would know the name: it is said to be late, and nothing waits for it."""
+    retagged = item(Platform.AWS, "amazon-ebs gce azure-arm")
+    done = build(item(Platform.AWS, "amazon-ebs azure-arm"), BuildStatus.DONE)
+    at = version(done, build(item(Platform.AZURE), full=False))
+    assert next_call([retagged], at, QUIRKS) is None
+    assert ("azure-arm",) == missing([retagged], at)
+    (verdict,) = judge([retagged], at, wrote=False)
+    assert (Outcome.LATE, ("azure-arm",)) == (verdict.outcome, verdict.waits_for)
+    assert (
+        "aws-image (aws:111111111111) declares gce for version a1 of bucket web too late: its build is written for "
+        "good, so nobody else would know, and the version completes without"
+    ) == verdict.reason
+    assert (
+        "name the component types instead (as in googlecompute), or build it again with a new fingerprint"
+    ) == verdict.remedy
+
+
+def test_a_platform_is_not_declared_too_late_where_anybody_else_would_see_it() -> None:
+    """Another image said so in time, or a build of that platform holds the version open by itself."""
+    done = build(item(Platform.AWS, "amazon-ebs azure-arm"), BuildStatus.DONE)
+    in_time = version(done, build(item(Platform.AZURE, "gce"), BuildStatus.UNSET))
+    assert Outcome.UNCHANGED == outcome(item(Platform.AWS, "amazon-ebs gce"), in_time)
+    held = version(done, build(item(Platform.AZURE), full=False))
+    assert Outcome.UNCHANGED == outcome(item(Platform.AWS, "amazon-ebs azure"), held)
+
+
+def test_a_component_type_is_never_declared_too_late_while_the_version_is_open() -> None:
+    """It becomes a placeholder, which everybody sees."""
+    done = build(item(Platform.AWS, "amazon-ebs azure-arm"), BuildStatus.DONE)
+    call = next_call(
+        [item(Platform.AWS, "amazon-ebs googlecompute")], version(done, build(item(Platform.AZURE), full=False)), QUIRKS
+    )
+    assert CreateBuild(*WEB, "googlecompute", placeholder_labels()) == call
+
+
+def test_regions_of_one_build_stand_and_fall_with_the_oldest() -> None:
+    """Only that one is gathered; the others are in no conflict with it, and are late where the build came without."""
+    one, two = (item(whole=None, identifier=name, age=age) for name, age in (("ami-1", 2), ("ami-2", 1)))
+    two = replace(two, image=replace(two.image, name="ami-1"))
+    assert (Standing.SIBLING, Standing.TO_CREATE) == standings([two, one], version())
+    assert Gather("ami-1") == next_call([two, one], version(), QUIRKS)
+    partial = replace(one, image=replace(one.image, whole=False, lacks="us-east-1 is missing"))
+    verdicts = judge([two, partial], version(build(one, full=False)), wrote=True)
+    assert 2 * [Outcome.WAITING] == [verdict.outcome for verdict in verdicts]
+    assert (Standing.TAKEN, Standing.LISTED) == standings([two, one], version(build(one)))
+
+
 def test_nobody_floods_a_version_with_names() -> None:
     """Sixteen names an image, sixty-four a version; the image that would go beyond is refused, the others go on."""
     builds = [

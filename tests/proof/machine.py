@@ -18,7 +18,8 @@ from packer_publisher.local.registry_switches import Switches
 from packer_publisher.report import Outcome
 from tests.proof.accounts import ENDLESS, Flight
 from tests.proof.packer import PackerRun, Source
-from tests.proof.stage import BUCKET, FINGERPRINTS, REGIONS, Stage, expects_tag, totals
+from tests.proof.person import Person
+from tests.proof.stage import BUCKET, FINGERPRINTS, REGIONS, expects_tag, totals
 from tests.proof.unreliable import Fault
 
 EXPECTS = (
@@ -51,7 +52,7 @@ index = st.integers(0, 7)
 sometimes = st.integers(0, 3).map(lambda n: n == 3)
 
 
-class Machine(Stage):
+class Machine(Person):
     """The rules; the order of a failing run can be typed as it is printed, into a regression test."""
 
     @initialize(
@@ -145,9 +146,6 @@ class Machine(Stage):
         ref = sorted(self.pending_tags, key=str)[which % len(self.pending_tags)]
         tags = self.pending_tags.pop(ref)
         if ref in self.world.images:
-            age = self.registry.clock() - self.world.images[ref].created_at
-            if age >= timedelta(hours=2):  # nobody waits longer for a copy without tags
-                self.afterwards.add(ref)
             self.world.tag(ref, tags)
             self._emit(ref)
 
@@ -161,7 +159,6 @@ class Machine(Stage):
         if ref not in self.world.images:
             artifacts = (Artifact(ref.region, ref.identifier),)
             self.world.images[ref] = replace(image, ref=ref, created_at=self.registry.clock(), artifacts=artifacts)
-            self.afterwards.add(ref)
             self._emit(ref)
 
     @precondition(lambda self: self._tagged())

@@ -63,6 +63,12 @@ def declared_in(version: Version) -> frozenset[str]:
     return frozenset().union(*(names_in(build) for build in ours))
 
 
+def abandoned_in(version: Version) -> bool:
+    """Return whether a person has abandoned the open version: a build of ours says so."""
+    ours = [build for build in version.builds if build.label(MARKER) and not is_packers(build)]
+    return not version.complete and any(build.label("abandoned") for build in ours)
+
+
 def lacking(names: Iterable[str], version: Version) -> list[str]:
     """Return those of the names that no filled build answers."""
     filled = [build for build in version.builds if is_filled(build)]
@@ -73,9 +79,7 @@ def lacking(names: Iterable[str], version: Version) -> list[str]:
     )
 
 
-def misplaced(
-    made: Sequence[Made], version: Version, reports: Mapping[ImageRef, Report], afterwards: Collection[ImageRef]
-) -> list[str]:
+def misplaced(made: Sequence[Made], version: Version, reports: Mapping[ImageRef, Report]) -> list[str]:
     """Return where registry and clouds differ although no report says why, or a report says what is not so."""
     found: list[str] = []
     for build in made:
@@ -92,9 +96,7 @@ def misplaced(
                 for image in build.images
                 if not {(a.region, a.external_identifier) for a in image.artifacts} <= held
             ]
-            # reported: of a copy that came when its build was whole only its own event tells; the sweep reports one
-            # image of a build, finds that listed, and says nothing of the others. So such copies are left out here.
-            found += [f"{where}: {ref.region} is lost" for ref in absent if ref not in afterwards]
+            found += [f"{where}: {ref.region} is lost" for ref in absent]
     return found
 
 
@@ -110,16 +112,17 @@ def _belied(build: Made, image: Image, report: Report, made: Sequence[Made], ver
     empty = any(not is_filled(other) for other in version.builds)
     match report.outcome:
         case outcome if outcome in IN:
-            # reported: the verdict counts what images in conflict declare, although the plan leaves them out; then an
-            # undeclared version's image is `unchanged` where it is `waiting` or `superseded`.
-            beside = any(o.placement.expects for o in rivals if o.images[0].owner == image.owner)
-            so = shares and (version.complete or bool(report.waits_for) or empty or beside)
+            so = shares and (version.complete or bool(report.waits_for) or empty)
         case Outcome.LATE:
-            so = version.complete and not shares
+            # After completion, or a platform that no build could carry any more.
+            unheard = set(build.placement.expects) & set(PLATFORMS) - declared_in(version)
+            so = not shares if version.complete else shares and bool(unheard)
         case Outcome.CONFLICT:
             so = not shares and (bool(rivals) or taken or owned)
         case Outcome.WAITING:
             so = not version.complete and empty
+        case Outcome.REJECTED:
+            so = abandoned_in(version)
         case Outcome.SUPERSEDED:
             so = not version.complete and shares
         case _:
@@ -129,7 +132,7 @@ def _belied(build: Made, image: Image, report: Report, made: Sequence[Made], ver
 
 def stuck(made: Sequence[Made], version: Version, others: Iterable[Version]) -> list[str]:
     """Return why a version that lacks nothing should be complete, after quiet and a sweep."""
-    if not version.exists or version.complete or not version.builds:
+    if not version.exists or version.complete or not version.builds or abandoned_in(version):
         return []
     registered = [build for build in made if any(build.listed_as & holds(other) for other in version.builds)]
     declared = declared_in(version).union(*(build.placement.expects for build in registered))
@@ -146,7 +149,6 @@ def misdirected(
     versions: Sequence[Version],
     asked: Collection[str],
     points: str,
-    afterwards: Collection[ImageRef],
 ) -> list[str]:
     """Return why the channel does not point to the newest complete version that asks for it.
 
@@ -157,8 +159,6 @@ def misdirected(
         build.placement.fingerprint
         for build in made
         if build.placement.channels and build.placement.fingerprint in complete
-        # reported: where the one image of a build that a sweep looks at is a late copy, the channel is not looked at.
-        if not any(image.ref in afterwards for image in build.images)
         if any(build.listed_as & holds(other) for other in complete[build.placement.fingerprint].builds)
     }
     newest = max(asking, key=lambda fingerprint: int(complete[fingerprint].name[1:]), default="")

@@ -12,7 +12,6 @@ from packer_publisher.local.registry_switches import Switches
 from packer_publisher.placement import Item, place
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.report import Outcome
-from packer_publisher.sweep import one_per_build
 from tests.proof.invariants import DONE, Rules
 from tests.proof.players import Actor, Scenario, Stage
 from tests.proof.registry_states import Held
@@ -136,7 +135,7 @@ class Cast:
         """Return the sweep of one account over its builds."""
         teams = tuple(teams)
         items = [self.item(ref) for team in teams for ref in self.refs[team.name]]
-        return Actor(f"sweep of {teams[0].owner}", one_per_build(sorted(items, key=_created)), since)
+        return Actor(f"sweep of {teams[0].owner}", tuple(sorted(items, key=_created)), since)
 
     def sweeps(self, since: int) -> tuple[Actor, ...]:
         """Return a sweep of each account."""

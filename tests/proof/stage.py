@@ -53,7 +53,6 @@ class Stage(RuleBasedStateMachine):
         self.past: list[ImageEvent] = []
         self.flights: list[Flight] = []
         self.runs: list[PackerRun] = []
-        self.afterwards: set[ImageRef] = set()  # images that came, or got their tags, when their build may be whole
         self.pending_tags: dict[ImageRef, dict[str, str]] = {}
         self.built: set[tuple[str, str]] = set()
         self.asked: set[str] = set()
@@ -90,10 +89,10 @@ class Stage(RuleBasedStateMachine):
             self._forward(pause)
         reports = {ref: report for account in self.accounts for ref, report in self._sweep(account).items()}
         made, versions = self._made(), self._versions()
-        found = misdirected(made, versions, self.asked, self._production(), self.afterwards)
+        found = misdirected(made, versions, self.asked, self._production())
         for version in versions:
             here = _of(version, made)
-            found += misplaced(here, version, reports, self.afterwards)
+            found += misplaced(here, version, reports)
             found += stuck(here, version, [other for other in versions if other.exists and other is not version])
         none_of(found)
         before = len(self.book)
@@ -133,7 +132,9 @@ class Stage(RuleBasedStateMachine):
         totals["looks"] += 1
         now = self.registry.clock()
         versions, images = self._versions(), self.world.images
-        none_of(self.watch.violations(versions, self.book, self.runs, images, now, racing=bool(self.flights)))
+        stale = self.registry.model.switches.read_after_write == "stale"
+        racing = bool(self.flights)
+        none_of(self.watch.violations(versions, self.book, self.runs, images, now, racing=racing, stale=stale))
         self.sound = True
 
     def _production(self) -> str:

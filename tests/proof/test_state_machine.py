@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 import pytest
 
 from packer_publisher.snapshot import BuildStatus
@@ -12,10 +10,6 @@ from tests.proof.machine import Machine
 from tests.proof.packer import Phase
 
 
-@pytest.mark.skipif(
-    "PROOF" not in os.environ,
-    reason="finds an open defect: a platform declared by a retag is lost where the build is DONE already (set PROOF)",
-)
 @pytest.mark.parametrize("number", SEEDS)
 def test_any_history_keeps_every_promise(number: int) -> None:
     """Images, events, faults, time, sweeps and Packer in random histories; the test's number is the seed."""

@@ -12,7 +12,7 @@ from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.proof.packer import PackerRun
-from tests.proof.reference import MARKER, OWNER, declared_in, holds, is_filled, is_packers, lacking
+from tests.proof.reference import MARKER, OWNER, abandoned_in, declared_in, holds, is_filled, is_packers, lacking
 from tests.proof.unreliable import Written
 
 QUIET, LIFE = timedelta(hours=6), timedelta(minutes=30)
@@ -27,6 +27,7 @@ class Watch:
     acknowledged: dict[str, dict[ImageRef, str]] = field(default_factory=dict)
     filled: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     complete: dict[str, datetime] = field(default_factory=dict)  # since when
+    without: dict[str, set[str]] = field(default_factory=dict)  # what a person decided to do without
     read: int = 0  # how much of the book was checked
 
     def heard(self, ref: ImageRef, outcome: Outcome, placement: Placement, version: Version) -> None:
@@ -49,9 +50,16 @@ class Watch:
         now: datetime,
         *,
         racing: bool,
+        stale: bool,
     ) -> list[str]:
-        """Return what is wrong now and was not before, in words; ``racing`` says that functions are under way."""
+        """Return what is wrong now and was not before, in words.
+
+        ``racing`` says that functions are under way, ``stale`` that reads may not show the last write yet.
+        """
         found = [problem for entry in book[self.read :] for problem in _overstepped(entry)]
+        if not racing and not stale:
+            late = [entry for entry in book[self.read :] if abandoned_in(entry.version)]
+            found += [f"{entry.writer} wrote into an abandoned version" for entry in late]
         finished = {entry.step.fingerprint for entry in book[self.read :] if isinstance(entry.step, SetStatus)}
         self.read = len(book)
         for version in versions:
@@ -96,13 +104,16 @@ class Watch:
 
     def _completed(self, version: Version, images: Mapping[ImageRef, Image]) -> list[str]:
         """Return what was declared or acknowledged before and is not in the version that has just completed."""
-        names = lacking(self._declared(version), version)
+        given_up = self.without.get(version.fingerprint, set())
+        names = [name for name in lacking(self._declared(version), version) if name.casefold() not in given_up]
         found = [f"{version.fingerprint} completed early, without {name}" for name in names]
         held = frozenset(item for build in version.builds for item in holds(build))
         for ref, component_type in self.acknowledged.get(version.fingerprint, {}).items():
             build = version.build(component_type)
             own = {(a.region, a.external_identifier) for a in images[ref].artifacts} if ref in images else set()
             # Another image may have filled the build that this one held open: a conflict, and told as one.
+            if component_type.casefold() in given_up:
+                continue
             if not own <= held and (build is None or not is_filled(build)):
                 found.append(f"{version.fingerprint} completed without {ref.identifier}, which was acknowledged")
         return found

@@ -1,0 +1,42 @@
+"""Which build lists which image: identifiers, compared as each cloud means them. Pure, a part of the plan."""
+
+from __future__ import annotations
+
+from packer_publisher.image import Artifact, Image
+from packer_publisher.labels import OWNER
+from packer_publisher.snapshot import Build
+
+
+def lists(build: Build, image: Image) -> bool:
+    """Return whether a build lists the image.
+
+    Identifiers are compared without case on Azure (ARM changes the casing of resource groups). A Google image is its
+    name and its number together, because a name can be given again; a build that carries no number (Packer's own)
+    is taken at its word. An image that only stands behind another is listed with that one.
+    """
+    if image.stands_behind and build.label(OWNER) == image.owner and build.platform:
+        return all(build.label(key).casefold() == value.casefold() for key, value in image.stands_behind)
+    return any(artifact_matches(artifact, image) for artifact in build.artifacts) and all(
+        build.label(key) in ("", value) for key, value in image.identity
+    )
+
+
+def artifact_matches(artifact: Artifact, image: Image) -> bool:
+    """Return whether an artifact of a build carries the image's own identifier."""
+    wanted = own_identifier(image)
+    return artifact.external_identifier == wanted or (
+        wanted.startswith("/subscriptions/") and artifact.external_identifier.casefold() == wanted.casefold()
+    )
+
+
+def own_identifier(image: Image) -> str:
+    """Return what a build lists for this very image: its identifier, or where an address differs, its artifact's."""
+    identifiers = {artifact.external_identifier for artifact in image.artifacts}
+    if image.ref.identifier in identifiers or not identifiers:
+        return image.ref.identifier
+    return min(identifiers)
+
+
+def repeats_identifier(image: Image) -> bool:
+    """Return whether the build would list one identifier in several regions (an Azure gallery version)."""
+    return len({artifact.external_identifier for artifact in image.artifacts}) < len(image.artifacts)

@@ -1,0 +1,83 @@
+"""A person's rules in the state machine: complete a version without what is missing, abandon it, take it back.
+
+The commands meet the same weather as the functions. One that broke off is run again when all comes to rest, as its
+message asks for.
+"""
+
+from __future__ import annotations
+
+from hypothesis import strategies as st
+from hypothesis.stateful import precondition, rule
+
+from packer_publisher.decision import Completion
+from packer_publisher.errors import RegistryRefused, Rejected, Trouble
+from packer_publisher.snapshot import BuildStatus, Version
+from packer_publisher.versions import Versions
+from tests.proof.accounts import ENDLESS
+from tests.proof.reference import abandoned_in, declared_in, is_filled, is_packers, lacking
+from tests.proof.stage import BUCKET, FINGERPRINTS, Stage, totals
+from tests.proof.unreliable import Line, Written, as_it_is
+
+
+class Person(Stage):
+    """Somebody with the command line."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.typed: list[Written] = []
+        self.versions = Versions(Line(self.registry, self.weather, "a person", self.typed), ENDLESS)
+        self.broken_off: list[tuple[str, Completion]] = []
+
+    @precondition(lambda self: any(self._waits(version) for version in self._versions()))
+    @rule(fingerprint=st.sampled_from(FINGERPRINTS))
+    def complete(self, fingerprint: str) -> None:
+        """Complete a version that waits, without everything that it waits for."""
+        version = as_it_is(self.registry, BUCKET, fingerprint)
+        if not self._waits(version):
+            return
+        names = lacking(declared_in(version), version)
+        names += [build.component_type for build in version.builds if not is_filled(build) and not is_packers(build)]
+        asked = Completion(tuple(dict.fromkeys(names)))
+        self.watch.without.setdefault(fingerprint, set()).update(name.casefold() for name in asked.without)
+        self._complete(fingerprint, asked)
+
+    @precondition(lambda self: any(self._waits(version) for version in self._versions()))
+    @rule(fingerprint=st.sampled_from(FINGERPRINTS))
+    def abandon(self, fingerprint: str) -> None:
+        """Abandon a version: nobody of ours goes on with it."""
+        self._mark(fingerprint, "vulnerable base")
+
+    @precondition(lambda self: any(abandoned_in(version) for version in self._versions()))
+    @rule(fingerprint=st.sampled_from(FINGERPRINTS))
+    def undo(self, fingerprint: str) -> None:
+        """Take that back."""
+        self._mark(fingerprint, "")
+
+    def _rest(self) -> None:
+        self.weather.clear()
+        for fingerprint, asked in self.broken_off:
+            self._complete(fingerprint, asked)
+            self._look()
+        super()._rest()
+
+    def _complete(self, fingerprint: str, asked: Completion) -> None:
+        try:
+            version, _ = self.versions.complete(BUCKET, fingerprint, asked)
+            totals["completed by a person"] += version.complete
+        except Rejected:
+            totals["refused to a person"] += 1
+        except (Trouble, RegistryRefused):
+            self.broken_off.append((fingerprint, asked))
+
+    def _mark(self, fingerprint: str, note: str) -> None:
+        try:
+            self.versions.abandon(BUCKET, fingerprint, note)
+            totals["abandoned by a person" if note else "taken back by a person"] += 1
+        except Rejected:
+            totals["refused to a person"] += 1
+        except (Trouble, RegistryRefused):
+            totals["in vain"] += 1
+
+    @staticmethod
+    def _waits(version: Version) -> bool:
+        return version.exists and not version.complete and any(b.status is not BuildStatus.DONE for b in version.builds)
