@@ -213,7 +213,8 @@ class PackerRun:
             self._ask(self.model.update_build, self.bucket, self.fingerprint, source.build_id, body)
         except Refusal as refusal:
             if not may_be_refused:
-                self.refusals.append(f"{body['status']}: {refusal.message}")
+                name = next(name for name, known in self.sources.items() if known is source)
+                self.refusals.append(f"{name} {body['status']}: {refusal.message}")
             return False
         except Unanswered:
             return False

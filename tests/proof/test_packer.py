@@ -148,7 +148,7 @@ def test_a_done_that_is_refused_leaves_the_build_failed() -> None:
     shop.model.update_build(BUCKET, FINGERPRINT, run.sources[AWS].build_id, {"platform": "aws"})
     run.finish(AWS)
     assert [DONE, FAILED] == shop.recorded.calls[-2:]
-    refusal = "BUILD_DONE: You cannot override a build's Platform if it has already been set."
+    refusal = f"{AWS} BUILD_DONE: You cannot override a build's Platform if it has already been set."
     assert ([refusal], {AWS: "BUILD_FAILED"}) == (run.refusals, shop.statuses())
 
 

@@ -70,7 +70,9 @@ class Watch:
                     found += self._finished(version, versions, now, LIFE if racing else timedelta(0))
                 self.complete[version.fingerprint] = now
         for run in runs:
-            found += [f"Packer's update of its own build was refused: {refusal}" for refusal in run.refusals]
+            given_up = self.without.get(run.fingerprint, set())
+            refusals = [refusal for refusal in run.refusals if refusal.split()[0].casefold() not in given_up]
+            found += [f"Packer's update of its own build was refused: {refusal}" for refusal in refusals]
         return found
 
     def _changed(self, version: Version) -> list[str]:
