@@ -65,6 +65,23 @@ class ImageRef:
         return f"{self.platform}:{self.owner_id}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Scope:
+    """A part of a cloud that is listed as a whole: a region of an AWS account, an Azure subscription, a Google project.
+
+    ``region`` is "" but on AWS.
+    """
+
+    platform: Platform
+    owner_id: str
+    region: str = ""
+
+    @property
+    def at(self) -> str:
+        """Return the scope as a person would name it: ``aws:123456789012, eu-west-1``."""
+        return ", ".join(filter(None, (f"{self.platform}:{self.owner_id}", self.region)))
+
+
 class Change(StrEnum):
     """What an event says happened to the image."""
 
@@ -86,6 +103,16 @@ class ImageEvent:
     time: datetime
     event_id: str
     tags: Mapping[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """An image that is there and could not be read: what its cloud calls it, and why."""
+
+    scope: Scope
+    identifier: str
+    problem: str
+    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)

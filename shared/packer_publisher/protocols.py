@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Protocol
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.image import Image, ImageRef, Platform
+from packer_publisher.image import Image, ImageRef, Platform, Scope, Unread
 from packer_publisher.placement import Placement
 from packer_publisher.snapshot import Bucket, Build, Channel, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
@@ -38,6 +38,31 @@ class Scan(Protocol):
         """Yield the own tagged images created in ``[since, until)``; None leaves that end open.
 
         Raises as ``describe``, and ConfigurationError where it is not said what to scan.
+        """
+
+
+class Survey(Protocol):
+    """What a backfill needs of a cloud: everything that the credentials reach, scope by scope."""
+
+    platform: Platform
+
+    def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:
+        """Return what the credentials reach, sorted; ``only`` names regions (AWS), subscriptions or projects of it.
+
+        Raises ConfigurationError where ``only`` names something that is not there or nothing is named at all,
+        CredentialsTrouble and CloudTrouble as ``describe``.
+        """
+
+    def survey(
+        self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
+    ) -> Iterator[Image | Unread]:
+        """Yield the scope's own images created in ``[since, until)``, page by page, in no order; None is open.
+
+        ``tagged`` leaves out, on the server where it can, those that carry no contract tag. Disabled, pending and failed
+        images are among them with their states, shared ones of other owners never. One that cannot be read is an
+        :class:`~packer_publisher.image.Unread`. ``whole`` may be None (AWS). Throttling is waited out; each call has
+        its own deadline. Raises CredentialsTrouble where the scope is denied or credentials have expired, CloudTrouble
+        where it does not answer. May be called from several threads, one for each scope.
         """
 
 
