@@ -58,8 +58,8 @@ class Survey(Protocol):
     ) -> Iterator[Image | Unread]:
         """Yield the scope's own images created in ``[since, until)``, page by page, in no order; None is open.
 
-        ``tagged`` leaves out, on the server where it can, those that carry no contract tag. Disabled, pending and failed
-        images are among them with their states, shared ones of other owners never. One that cannot be read is an
+        ``tagged`` leaves out, on the server where it can, those that carry no contract tag. Disabled, pending and
+        failed images are among them with their states, shared ones of other owners never. One that cannot be read is an
         :class:`~packer_publisher.image.Unread`. ``whole`` may be None (AWS). Throttling is waited out; each call has
         its own deadline. Raises CredentialsTrouble where the scope is denied or credentials have expired, CloudTrouble
         where it does not answer. May be called from several threads, one for each scope.
