@@ -100,12 +100,12 @@ class Progress:
         )
 
 
-def converge(items: Sequence[Item], quirks: Quirks) -> Generator[Call, Reply, Settled]:
+def converge(items: Sequence[Item], quirks: Quirks, known: Version | None = None) -> Generator[Call, Reply, Settled]:
     """Yield the calls that converge the version of these images, be sent the replies, return how it ended.
 
-    Raises as :func:`received`.
+    ``known`` is what was read of the version before; without it the first call is a read. Raises as :func:`received`.
     """
-    progress = Progress(tuple(items), quirks)
+    progress = Progress(tuple(items), quirks, known)
     while True:
         progress, call = next_request(progress)
         if call is None:

@@ -6,12 +6,13 @@ The logic is :func:`packer_publisher.converge.converge`, which asks; :class:`Per
 from __future__ import annotations
 
 import random
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 
 from packer_publisher.converge import Reply, Settled
 from packer_publisher.deadline import Deadline
 from packer_publisher.dry_run import Prediction
 from packer_publisher.errors import CredentialsTrouble, OutcomeUnknown, RegistryRefused
+from packer_publisher.image import Platform
 from packer_publisher.placement import Item
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.snapshot import Channel
@@ -38,7 +39,13 @@ class Performer:
     """Carries out calls one by one and counts those that go to the registry."""
 
     def __init__(
-        self, registry: Registry, cloud: Cloud, items: Sequence[Item], deadline: Deadline, *, dry_run: bool
+        self,
+        registry: Registry,
+        cloud: Callable[[Platform], Cloud],
+        items: Sequence[Item],
+        deadline: Deadline,
+        *,
+        dry_run: bool,
     ) -> None:
         self._registry = registry
         self._cloud = cloud
@@ -52,7 +59,7 @@ class Performer:
         """Return the reply to one call; refusals and lost replies are replies, other trouble is raised."""
         if isinstance(call, Gather):
             item = self._items[call.identifier]
-            return self._cloud.gather(item.image, item.placement, self._deadline)
+            return self._cloud(item.image.platform).gather(item.image, item.placement, self._deadline)
         try:
             return self._ask(call) if self._prediction is None else self._prediction.reply(call, self._ask)
         except (RegistryRefused, OutcomeUnknown) as answer:

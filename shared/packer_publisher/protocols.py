@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 
@@ -63,6 +63,14 @@ class Survey(Protocol):
         :class:`~packer_publisher.image.Unread`. ``whole`` may be None (AWS). Throttling is waited out; each call has
         its own deadline. Raises CredentialsTrouble where the scope is denied or credentials have expired, CloudTrouble
         where it does not answer. May be called from several threads, one for each scope.
+        """
+
+    def together(
+        self, image: Image, others: Sequence[Image], placement: Placement, closed: Mapping[str, str], /
+    ) -> Image:
+        """Return the image with all regions of its build, as ``gather`` does, from what surveys found; asks nobody.
+
+        ``others`` are images of its version, ``closed`` the regions that could not be looked at, with the reasons.
         """
 
 

@@ -149,17 +149,20 @@ class Publisher:
                 return Publication(_report(Outcome.IGNORED, ref, image, reason="carries no contract tag"), image)
             if self._off:
                 return Publication(_report(Outcome.IGNORED, ref, image, placement, OFF), image, placement)
-            (publication,) = self._converge((Item(image, placement),), cloud, deadline, dry_run=dry_run)
+            (publication,) = self._converge((Item(image, placement),), deadline, dry_run=dry_run)
             return publication
         except Trouble as trouble:
             return _deferred(ref, image, placement, trouble)
         except (Rejected, RegistryRefused) as problem:
             return _rejected(ref, image, placement, problem)
 
-    def converge(self, items: Sequence[Item], deadline: Deadline, *, dry_run: bool = False) -> tuple[Publication, ...]:
-        """Converge one version from several images at once, as the sweep does; all belong to it and to one cloud.
+    def converge(
+        self, items: Sequence[Item], deadline: Deadline, *, dry_run: bool = False, known: Version | None = None
+    ) -> tuple[Publication, ...]:
+        """Converge one version from several images at once, as sweep and backfill do; all of them belong to it.
 
-        With ``dry_run`` only say what would be written. Trouble and refusals become the reports of all its images.
+        With ``dry_run`` only say what would be written. ``known`` is what was read of it before. Trouble and refusals
+        become the reports of all its images.
         """
         if self._off:
             return tuple(
@@ -170,9 +173,8 @@ class Publisher:
                 )
                 for item in items
             )
-        cloud = self.cloud(items[0].image.platform)
         try:
-            return self._converge(items, cloud, deadline, dry_run=dry_run)
+            return self._converge(items, deadline, dry_run=dry_run, known=known)
         except Trouble as trouble:
             return tuple(_deferred(item.image.ref, item.image, item.placement, trouble) for item in items)
         except (Rejected, RegistryRefused) as problem:
@@ -205,11 +207,11 @@ class Publisher:
                 return None
 
     def _converge(
-        self, items: Sequence[Item], cloud: Cloud, deadline: Deadline, *, dry_run: bool
+        self, items: Sequence[Item], deadline: Deadline, *, dry_run: bool, known: Version | None = None
     ) -> tuple[Publication, ...]:
         placement = items[0].placement
-        performer = Performer(self.registry, cloud, items, deadline, dry_run=dry_run)
-        settled = drive(converge(items, self._quirks), performer, deadline)
+        performer = Performer(self.registry, self.cloud, items, deadline, dry_run=dry_run)
+        settled = drive(converge(items, self._quirks, known), performer, deadline)
         if settled.version.bucket_missing and not settled.version.exists:
             # An inactive registry may answer as if the bucket were missing; that is trouble, and no fault of the image.
             performer.calls += 1

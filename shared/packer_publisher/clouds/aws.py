@@ -6,7 +6,7 @@ Needs ec2:DescribeImages and ec2:DescribeRegions, and uses ec2:GetImageAncestry 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -107,6 +107,13 @@ class AWS:
             if own is not None and own.copied_from:
                 return replace(gathered, source=self._parent(image.ref, deadline))
         return gathered
+
+    def together(
+        self, image: Image, others: Sequence[Image], placement: Placement, closed: Mapping[str, str], /
+    ) -> Image:
+        """Return the image with the regions of its build that surveys have found, as ``aws_gather.assemble`` says."""
+        view = View(tuple(Found(other) for other in others), closed)
+        return assemble(image, placement, view, self.policy, self._now())
 
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         """Yield the account's own images that carry a fingerprint tag and were created in ``[since, until)``.

@@ -102,6 +102,10 @@ class Azure:
         """Return the image unchanged: an Azure image says itself where it is, so ``whole`` is decided."""
         return image
 
+    def together(self, image: Image, *_: object) -> Image:
+        """Return the image unchanged: it says itself where it is."""
+        return image
+
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         """Yield the tagged images of ``AZURE_SUBSCRIPTION_ID`` that were created in ``[since, until)``, each once.
 

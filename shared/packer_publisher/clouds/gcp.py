@@ -101,6 +101,10 @@ class GoogleCloud:
         """Return the image unchanged: a Google image lies everywhere its project does, so it is always whole."""
         return image
 
+    def together(self, image: Image, *_: object) -> Image:
+        """Return the image unchanged: it says itself where it is."""
+        return image
+
     def scan(
         self, since: datetime | None, until: datetime | None, deadline: Deadline, projects: Sequence[str] = ()
     ) -> Iterator[Image]:
