@@ -21,6 +21,21 @@ class Outcome(StrEnum):
     DEFERRED = "deferred"  # trouble, try again
 
 
+TELLING = (
+    Outcome.DEFERRED,
+    Outcome.REJECTED,
+    Outcome.CONFLICT,
+    Outcome.LATE,
+    Outcome.SUPERSEDED,
+    Outcome.WAITING,
+    Outcome.COMPLETED,
+    Outcome.REGISTERED,
+    Outcome.UNCHANGED,
+    Outcome.IGNORED,
+)
+"""Outcomes, the one first that somebody should know first: it stands for a version of several images."""
+
+
 @dataclass(frozen=True, slots=True)
 class Report:
     """What became of one image: the outcome, where it belongs, why, and what a person may do.

@@ -21,7 +21,7 @@ from packer_publisher.overdue import Overdue, overdue
 from packer_publisher.placement import Item, place
 from packer_publisher.protocols import Scan
 from packer_publisher.publish import Publication, Publisher
-from packer_publisher.report import Outcome, Report
+from packer_publisher.report import TELLING, Outcome, Report
 from packer_publisher.snapshot import Version
 from packer_publisher.sweep_memory import Address
 from packer_publisher.sweep_memory import Memory as Memory
@@ -35,11 +35,6 @@ VERSION_SECONDS = 30.0
 """The most that one version may take, retries included: one in trouble must not use up the time of all others."""
 TROUBLES = 3
 """After so many versions of one HCP project in trouble, one after the other, the rest is left to the next sweep."""
-
-_TELLING = (
-    Outcome.DEFERRED, Outcome.REJECTED, Outcome.CONFLICT, Outcome.LATE, Outcome.SUPERSEDED, Outcome.WAITING,
-    Outcome.COMPLETED, Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.IGNORED,
-)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,7 +281,7 @@ def _swept(address: Address, items: Sequence[Item], publications: Sequence[Publi
     waiting = read is not None and read.exists and not read.complete
     return Swept(
         *address,
-        outcome=min(outcomes, key=_TELLING.index),
+        outcome=min(outcomes, key=TELLING.index),
         name=read.name if read is not None else "",
         waits_for=tuple(dict.fromkeys(name for found in publications for name in found.report.waits_for)),
         since=quiet_since(read) if read is not None and waiting else None,

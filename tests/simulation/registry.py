@@ -12,6 +12,7 @@ from typing import Any
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import RegistryRefused
 from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_pages import PageRequest
 from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
@@ -80,6 +81,16 @@ class ModelRegistry:
             if refusal.code == 5:
                 return Bucket(bucket, exists=False)
             raise
+
+    def list_buckets(self, deadline: Deadline, project: str | None = None) -> tuple[Bucket, ...]:
+        found: list[Bucket] = []
+        token = ""
+        while True:
+            document = self._ask("ListBuckets", self.model.list_buckets, PageRequest(next_token=token))
+            found += [decoding.bucket(entry, entry["name"]) for entry in document["buckets"]]
+            token = document["pagination"]["next_page_token"]
+            if not token:
+                return tuple(found)
 
     def create_bucket(
         self,

@@ -5,13 +5,17 @@ It stands in for what the three clouds would answer, not for any code of ours: t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
+from packer_publisher.clouds.aws_gather import View, assemble
+from packer_publisher.clouds.aws_images import Found
 from packer_publisher.deadline import Deadline
-from packer_publisher.image import Artifact, Change, Image, ImageEvent, ImageRef, ImageState, Platform
+from packer_publisher.errors import CredentialsTrouble
+from packer_publisher.image import Artifact, Change, Image, ImageEvent, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.placement import Placement
+from packer_publisher.policy import Policy
 
 T0 = datetime(2026, 11, 1, 12, tzinfo=UTC)
 
@@ -94,6 +98,39 @@ class WorldCloud:
         artifacts = tuple(a for other in siblings if other.tags == image.tags for a in other.artifacts)
         lacks = f"region {', '.join(absent)}" if absent else ""
         return replace(image, artifacts=artifacts, whole=not absent, lacks=lacks)
+
+
+class WorldSurvey(WorldCloud):
+    """One cloud of the world as a backfill sees it: accounts are scopes, on AWS with their regions."""
+
+    def __init__(self, world: World, platform: Platform, policy: Policy, clock: Callable[[], datetime]) -> None:
+        super().__init__(world, platform)
+        self._policy = policy
+        self._clock = clock
+        self.denied: set[str] = set()
+
+    def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:
+        refs = [ref for ref in self._world.images if ref.platform is self.platform]
+        return tuple(sorted({Scope(self.platform, ref.owner_id, ref.region) for ref in refs}))
+
+    def survey(
+        self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
+    ) -> Iterator[Image | Unread]:
+        if scope.region in self.denied:
+            raise CredentialsTrouble(f"{scope.at} denies access")
+        for image in list(self._world.images.values()):
+            within = (since is None or image.created_at >= since) and (until is None or image.created_at < until)
+            here = Scope(image.platform, image.ref.owner_id, image.ref.region) == scope
+            if here and within and (image.tags or not tagged):
+                yield image
+
+    def together(
+        self, image: Image, others: Sequence[Image], placement: Placement, closed: Mapping[str, str], /
+    ) -> Image:
+        if self.platform is not Platform.AWS:
+            return image
+        view = View(tuple(Found(other) for other in others), closed)
+        return assemble(image, placement, view, self._policy, self._clock())
 
 
 def cloud_of(world: World) -> Callable[[Platform], WorldCloud]:

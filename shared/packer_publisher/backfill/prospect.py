@@ -1,0 +1,181 @@
+"""What a backfill would do with one version: the same plan as the events', predicted from what was read. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from packer_publisher.converge import Reply, Settled, converge
+from packer_publisher.dry_run import Prediction
+from packer_publisher.errors import RegistryRefused
+from packer_publisher.expectation import Quirks
+from packer_publisher.labels import MARKER, OWNER, is_our_build, is_whole
+from packer_publisher.placement import Item
+from packer_publisher.report import TELLING, Outcome
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Version
+from packer_publisher.steps import Call, CreateBucket, CreateVersion, FillBuild, ReadBucket, ReadChannel, ReadVersion
+from packer_publisher.verdict import Verdict
+from packer_publisher.wording import listed
+
+LEFT = "left"
+"""The word for a version that a backfill leaves to the events; everything else has an outcome's word."""
+
+ReadChannels = Callable[[ReadChannel], Reply]
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """What would become of one version.
+
+    ``action`` is ``create`` (the version), ``add`` (to it), ``unchanged``, ``cannot`` or ``left``. ``builds`` names the
+    component types that would be filled, ``artifacts`` counts what they would list, ``calls`` the requests to the
+    registry. ``completes`` says that the version would be complete afterwards, and was not. ``problems`` are reasons
+    with what resolves them.
+    """
+
+    action: str
+    outcome: str
+    name: str = ""
+    builds: tuple[str, ...] = ()
+    artifacts: int = 0
+    calls: int = 0
+    completes: bool = False
+    creates_bucket: bool = False
+    channels: tuple[str, ...] = ()
+    problems: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def details(self) -> dict[str, object]:
+        """Return it as the journal keeps it."""
+        return {
+            "action": self.action,
+            "builds": list(self.builds),
+            "artifacts": self.artifacts,
+            "calls": self.calls,
+            "completes": self.completes,
+            "creates_bucket": self.creates_bucket,
+            "channels": list(self.channels),
+            "problems": [list(problem) for problem in self.problems],
+        }
+
+
+def prospect(
+    items: Sequence[Item], version: Version, bucket: Bucket, now: datetime, read_channel: ReadChannels
+) -> Prospect:
+    """Return what a backfill would do with the version of these items.
+
+    ``bucket`` and ``version`` are what the registry said; ``read_channel`` asks it for a channel (only where one is
+    asked for). Nothing is written.
+    """
+    reason = left_to_events(items, version, now)
+    if reason:
+        return Prospect(LEFT, LEFT, version.name, problems=((reason, "its events and the sweep go on with it"),))
+    settled, calls = predict(items, version, bucket, read_channel)
+    filled = [step for step in settled.written if isinstance(step, FillBuild)]
+    problems = tuple(dict.fromkeys((verdict.reason, verdict.remedy) for verdict in settled.verdicts if verdict.reason))
+    if not settled.written:
+        action = "cannot" if problems else "unchanged"
+    else:
+        created = any(isinstance(step, CreateVersion) for step in settled.written)
+        action = "create" if created else "add"
+    return Prospect(
+        action,
+        worst(settled.verdicts),
+        version.name,
+        tuple(sorted(step.component_type for step in filled)),
+        sum(len(step.artifacts) for step in filled),
+        calls,
+        not version.complete and any(verdict.outcome is Outcome.COMPLETED for verdict in settled.verdicts),
+        any(isinstance(step, CreateBucket) for step in settled.written),
+        tuple(step.channel for step in settled.written if hasattr(step, "channel")),
+        problems,
+    )
+
+
+def left_to_events(items: Sequence[Item], version: Version, now: datetime) -> str:
+    """Return why a version is none of a backfill's business (yet), "" where it is.
+
+    Its newest image may be one of several to come, or it holds an open build of somebody who is at work on it.
+    """
+    newest = max(items, key=lambda item: item.image.created_at)
+    quiet = newest.placement.policy.quiet
+    if now - newest.image.created_at < quiet:
+        return f"{newest.image.at} is younger than the quiet time: more may come"
+    if version.complete:
+        return ""
+    owners = {item.image.owner for item in items}
+    types = {item.placement.component_type.casefold() for item in items}
+    others = [build for build in version.builds if _is_anothers(build, owners, types)]
+    if not others:
+        return ""
+    told = [f"{build.component_type} ({build.label(OWNER) or 'nobody yet'})" for build in others]
+    return f"open builds belong to others: {listed(told)}"
+
+
+def predict(items: Sequence[Item], version: Version, bucket: Bucket, read_channel: ReadChannels) -> tuple[Settled, int]:
+    """Return how converging would end, and how many calls to the registry it would take after the first look."""
+    prediction = Prediction()
+    flow = converge(items, Quirks())
+    calls = -1 if not version.exists else 0  # what is known to be missing is not read again
+
+    def ask(call: Call) -> Reply:
+        match call:
+            case ReadVersion():
+                return version
+            case ReadBucket():
+                return bucket
+            case ReadChannel():
+                return read_channel(call)
+            case _:
+                raise TypeError(f"{type(call).__name__} is no read")
+
+    call = next(flow)
+    while True:
+        calls += 1
+        try:
+            reply: Reply = prediction.reply(call, ask)
+        except RegistryRefused as refused:
+            reply = refused
+        try:
+            call = flow.send(reply)
+        except StopIteration as end:
+            settled: Settled = end.value
+            return settled, calls
+
+
+def worst(verdicts: Sequence[Verdict]) -> str:
+    """Return the outcome of a version: the one of its images that somebody should know first."""
+    return str(min((verdict.outcome for verdict in verdicts), key=TELLING.index))
+
+
+def latest_would_move_back(
+    completing: Sequence[tuple[str, datetime]], bucket: Bucket, images_of: Mapping[str, datetime]
+) -> str:
+    """Return why completing these versions would point ``latest`` to an older image than now, "" where it would not.
+
+    ``completing`` are fingerprints with the creation of their newest image; ``images_of`` tells the same of versions
+    that the survey found, complete ones too. Of a version that it did not find its own creation in HCP counts.
+    """
+    latest = bucket.latest
+    if not latest.fingerprint or not completing:
+        return ""
+    since = images_of.get(latest.fingerprint) or latest.created_at
+    older = [(fingerprint, newest) for fingerprint, newest in completing if since is not None and newest < since]
+    if not older:
+        return ""
+    fingerprint, newest = max(older, key=lambda pair: pair[1])
+    return (
+        f"latest points to {latest.name} ({latest.fingerprint}, {since:%Y-%m-%d}), and {len(older)} older versions "
+        f"would be completed after it, the newest of them {fingerprint} ({newest:%Y-%m-%d})"
+    )
+
+
+def _is_anothers(build: Build, owners: set[str], types: set[str]) -> bool:
+    if build.status is BuildStatus.DONE:
+        return False
+    if not is_our_build(build) or not build.label(MARKER):
+        return True
+    if build.label(OWNER):
+        return build.label(OWNER) not in owners
+    return not is_whole(build) and build.component_type.casefold() not in types

@@ -1,0 +1,175 @@
+"""A backfill writes whole versions, in the order of their images, and nothing that is somebody else's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from packer_publisher.image import Artifact, Platform
+from packer_publisher.local.registry_switches import Switches
+from packer_publisher.snapshot import BuildStatus
+from tests.backfill.account import Estate, problems
+
+HELD = (("a1", "web"), ("c3", "database"), ("b2", "web"))
+
+
+@pytest.fixture
+def estate(tmp_path: Path) -> Estate:
+    """Nothing is there yet but the bucket ``web``."""
+    found = Estate(tmp_path)
+    found.registry.model.create_bucket({"name": "web"})
+    return found
+
+
+def test_a_version_of_three_clouds_is_written_in_eight_calls_and_confirmed(estate: Estate) -> None:
+    """Read, create, and a create and an update for each build: they declare each other and go DONE one by one."""
+    estate.add("a1", platform=Platform.AWS, regions=["eu-west-1", "us-east-1"])
+    estate.add("a1", platform=Platform.AZURE, regions=["westeurope"], owner="sub-1")
+    estate.add("a1", platform=Platform.GCE, regions=["europe-west1-b"], owner="project-1")
+    (entry,) = estate.done()
+    version = estate.version("a1")
+    assert ("completed", "v1", "done") == (entry.outcome, entry.name, entry.stage)
+    assert ["amazon-ebs", "azure-arm", "googlecompute"] == sorted(build.component_type for build in version.builds)
+    assert {BuildStatus.DONE} == {build.status for build in version.builds}
+    assert (
+        [
+            *("GetVersion", "ListBuckets", "CreateVersion"),
+            *3 * ["CreateBuild"],
+            *3 * ["UpdateBuild"],
+            "GetVersion",  # tells the number
+        ]
+        == estate.registry.log[:-1]
+    )
+
+
+def test_versions_are_numbered_in_the_order_of_their_images(estate: Estate) -> None:
+    """Whatever the survey finds first; buckets have numbers of their own."""
+    for name, days in (("c", 10), ("a", 30), ("b", 20)):
+        estate.add(name, days=days)
+        estate.add(f"{name}-db", bucket="database", days=40 - days)
+    estate.done()
+    assert ["v1", "v2", "v3"] == [estate.version(name).name for name in ("a", "b", "c")]
+    assert ["v1", "v2", "v3"] == [estate.version(f"{name}-db", "database").name for name in ("c", "b", "a")]
+
+
+def test_regions_of_one_build_are_one_build(estate: Estate) -> None:
+    """Their copies are of different age, and each scope is listed by itself."""
+    estate.add("a1", regions=["us-east-1"], days=10)
+    estate.add("a1", regions=["eu-west-1"], days=9.9)
+    estate.done()
+    (build,) = estate.version("a1").builds
+    assert {Artifact("eu-west-1", "ami-a1-eu-west-1"), Artifact("us-east-1", "ami-a1-us-east-1")} == build.artifacts
+
+
+def test_what_may_still_grow_is_left_to_the_events(estate: Estate) -> None:
+    """Its newest image is younger than the quiet time, or somebody is at work on the version."""
+    estate.add("young", days=0.1)
+    estate.add("old", days=10)
+    estate.registry.model.create_version("web", {"fingerprint": "old"})
+    estate.registry.model.create_build("web", "old", {"component_type": "vsphere-iso.base", "status": "BUILD_RUNNING"})
+    before = len(estate.registry.log)
+    young, old = sorted(estate.done(), key=lambda entry: entry.fingerprint, reverse=True)
+    assert ("left", "left") == (young.outcome, old.outcome)
+    assert {"GetVersion", "ListBuckets"} == set(estate.registry.log[before:])
+    (problem,) = problems(young)
+    assert "is younger than the quiet time: more may come" in problem
+    (problem,) = problems(old)
+    assert "open builds belong to others: vsphere-iso.base (nobody yet)" == problem
+
+
+def test_a_second_run_writes_nothing_and_reads_each_version_once(estate: Estate) -> None:
+    """Without a journal of the first."""
+    for name in ("a1", "b2"):
+        estate.add(name)
+    estate.done()
+    before = len(estate.registry.log)
+    assert ["unchanged", "unchanged"] == [entry.outcome for entry in estate.done()]
+    assert ["GetVersion", "GetVersion", "ListBuckets"] == sorted(estate.registry.log[before:])
+
+
+def test_a_bucket_whose_latest_would_move_back_is_left_out(estate: Estate) -> None:
+    """Its newest complete version is of a newer image; a person may want the history all the same."""
+    estate.add("new", days=5)
+    estate.done()
+    estate.add("old", days=20)
+    run = estate.backfill(estate.journal("second"))
+    run.list_clouds(lambda *_: None)
+    run.look()
+    reason = run.left_out()["web"]
+    assert (
+        "latest points to v1 (new, 2026-10-27), and 1 older versions would be completed after it, the newest of them "
+        "old (2026-10-12)"
+    ) == reason
+    assert "" == run.write()
+    assert not estate.version("old").exists
+    estate.done(allow_latest_back=True)
+    assert "v2" == estate.version("old").name
+
+
+def test_older_images_after_newer_ones_of_the_same_backfill_count_by_their_images(estate: Estate) -> None:
+    """The versions of an earlier backfill were created in HCP today; what their images say counts."""
+    estate.add("a", days=30)
+    estate.done()
+    estate.add("b", days=20)
+    estate.done()
+    assert ["v1", "v2"] == [estate.version(name).name for name in ("a", "b")]
+
+
+def test_a_conflict_names_both_images_and_stops_nothing(estate: Estate) -> None:
+    """The older of the two is in the version; the version after it is written as well."""
+    estate.add("one", fingerprint="a1", days=20)
+    estate.add("two", fingerprint="a1", days=19)
+    estate.add("b2", days=5)
+    first, second = estate.done()
+    assert ("conflict", "completed") == (first.outcome, second.outcome)
+    (problem,) = problems(first)
+    assert (
+        "component type amazon-ebs of version a1 of bucket web is whole already with ami-one-eu-west-1 (eu-west-1); "
+        "ami-two-eu-west-1 (aws:111111111111, eu-west-1) is not among them"
+    ) == problem
+    assert ["v1", "v2"] == [estate.version(name).name for name in ("a1", "b2")]
+
+
+def test_a_denied_region_is_told_and_the_others_go_on(estate: Estate) -> None:
+    """Unless a tag names the region: then the build waits for it."""
+    estate.add("a1", regions=["eu-west-1", "us-east-1"])
+    estate.add("b2", regions=["eu-west-1", "us-east-1"], regions_="eu-west-1 us-east-1")
+    for ref in [ref for ref in estate.world.images if "b2" in ref.identifier]:
+        tags = dict(estate.world.images[ref].tags)
+        estate.world.tag(ref, {**tags, "hcp-packer-regions": tags.pop("hcp-packer-regions-")})
+    estate.surveys[Platform.AWS].denied.add("us-east-1")
+    run = estate.backfill()
+    run.list_clouds(lambda *_: None)
+    denied = [scope.region for scope, (state, _, _) in run.journal.scopes().items() if state == "denied"]
+    assert ["us-east-1"] == denied
+    run.look()
+    assert "" == run.write()
+    assert ("v1", "v0") == (estate.version("a1").name, estate.version("b2").name)
+
+
+def test_the_next_version_waits_until_the_last_one_is_complete(estate: Estate) -> None:
+    """Completion may lag, and the numbers tell history all the same."""
+    estate.registry.model.switches = Switches(completion_lag=20.0)
+    for name, days in (("a1", 20), ("b2", 10)):
+        estate.add(name, days=days)
+    assert ["v1", "v2"] == [entry.name for entry in estate.done()]
+
+
+def test_a_version_that_hcp_does_not_complete_holds_its_bucket_and_no_other(estate: Estate) -> None:
+    """The run says so; resumed later it goes on."""
+    estate.registry.model.switches = Switches(completion_lag=10_000.0)
+    for name, days in (("a1", 20), ("b2", 10)):
+        estate.add(name, days=days)
+    estate.add("c3", bucket="database")
+    run = estate.backfill()
+    run.list_clouds(lambda *_: None)
+    run.look()
+    assert run.write().startswith("HCP has not completed version a1 of bucket web yet")
+    assert 3 * ["looked"] == [entry.stage for entry in run.journal.versions()]
+    assert [False, False, True] == [not estate.version(name, b).exists for name, b in HELD]
+    estate.forward(hours=3)
+    assert run.write().startswith("HCP has not completed version b2 of bucket web yet")
+    estate.forward(hours=3)
+    assert "" == run.write()
+    assert ["v1", "v2"] == [estate.version(name).name for name in ("a1", "b2")]
