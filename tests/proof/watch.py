@@ -23,7 +23,7 @@ HELD = (Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.WAITING, Outcome.COMPLETE
 class Watch:
     """The memory of what was seen: declared names and acknowledged images by version, filled builds by id."""
 
-    declared: dict[str, set[str]] = field(default_factory=dict)
+    declared: dict[str, dict[str, set[str]]] = field(default_factory=dict)  # names, and who said so
     acknowledged: dict[str, dict[ImageRef, str]] = field(default_factory=dict)
     filled: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     complete: dict[str, datetime] = field(default_factory=dict)  # since when
@@ -38,7 +38,9 @@ class Watch:
         build = version.build(placement.component_type)
         if outcome not in HELD or version.complete or (build is not None and is_packers(build)):
             return
-        self.declared.setdefault(version.fingerprint, set()).update(placement.expects)
+        names = self.declared.setdefault(version.fingerprint, {})
+        for name in placement.expects:
+            names.setdefault(name, set()).add(placement.component_type.casefold())
         self.acknowledged.setdefault(version.fingerprint, {})[ref] = placement.component_type
 
     def violations(
@@ -87,7 +89,10 @@ class Watch:
         return found
 
     def _declared(self, version: Version) -> frozenset[str]:
-        return declared_in(version).union(self.declared.get(version.fingerprint, ()))
+        """Return what was declared, but what only parts said that a person did without."""
+        given_up = self.without.get(version.fingerprint, set())
+        heard = self.declared.get(version.fingerprint, {})
+        return declared_in(version).union(name for name, said_by in heard.items() if not said_by <= given_up)
 
     def _finished(self, version: Version, versions: Sequence[Version], now: datetime, life: timedelta) -> list[str]:
         """Return why a version that declares nothing should not have been finished by us: not quiet, or superseded."""
