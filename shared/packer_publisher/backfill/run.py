@@ -259,6 +259,8 @@ def _done(
     """Return the entry of a version that was written."""
     filled = [step for step in publications[0].steps if isinstance(step, FillBuild)]
     version = confirmed or publications[0].version
+    if outcome is Outcome.REGISTERED and confirmed is not None and confirmed.complete:
+        outcome = Outcome.COMPLETED  # it lagged behind the last write
     problems = dict.fromkeys((f.report.reason, f.report.remedy) for f in publications if f.report.reason)
     details = {
         "action": (entry.details or {}).get("action"),
