@@ -138,7 +138,7 @@ def test_a_denied_region_is_told_and_the_others_go_on(estate: Estate) -> None:
     for ref in [ref for ref in estate.world.images if "b2" in ref.identifier]:
         tags = dict(estate.world.images[ref].tags)
         estate.world.tag(ref, {**tags, "hcp-packer-regions": tags.pop("hcp-packer-regions-")})
-    estate.surveys[Platform.AWS].denied.add("us-east-1")
+    estate.surveys[Platform.AWS].closed.add("us-east-1")
     run = estate.backfill()
     run.list_clouds(lambda *_: None)
     denied = [scope.region for scope, (state, _, _) in run.journal.scopes().items() if state == "denied"]

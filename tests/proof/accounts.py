@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from packer_publisher.converge import Progress, Reply, next_request, received, s
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, Rejected, Trouble
 from packer_publisher.expectation import Quirks
-from packer_publisher.image import Image, ImageEvent, ImageRef, Platform
+from packer_publisher.image import Image, ImageEvent, ImageRef, Platform, Scope
 from packer_publisher.placement import Item, Placement, place
 from packer_publisher.policy import Policy
 from packer_publisher.publish import Publisher
@@ -36,26 +36,27 @@ from packer_publisher.steps import (
 )
 from tests.proof.unreliable import Line
 from tests.simulation.registry import Clock
-from tests.simulation.world import World, WorldCloud
+from tests.simulation.world import World, WorldSurvey
 
 ENDLESS = Deadline(1e9, clock=lambda: 0.0, sleep=lambda _: None)
 """Nobody waits in a simulation: pauses take no time."""
 
 
-class AccountCloud(WorldCloud):
+class AccountCloud(WorldSurvey):
     """A cloud of the world as one account sees it; its AWS builds are gathered by the real rule."""
 
     def __init__(self, world: World, platform: Platform, owner_id: str, policy: Policy, clock: Clock) -> None:
-        super().__init__(world, platform)
+        super().__init__(world, platform, policy, clock)
         self._owner_id = owner_id
-        self._policy = policy
-        self._clock = clock
 
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         return super().describe(ref, deadline) if ref.owner_id == self._owner_id else None
 
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         return (image for image in super().scan(since, until, deadline) if image.ref.owner_id == self._owner_id)
+
+    def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:
+        return tuple(scope for scope in super().scopes(deadline) if scope.owner_id == self._owner_id)
 
     def gather(self, image: Image, placement: Placement, deadline: Deadline) -> Image:
         own = tuple(

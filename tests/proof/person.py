@@ -1,4 +1,4 @@
-"""A person's rules in the state machine: complete a version without what is missing, abandon it, take it back.
+"""A person's rules in the state machine: complete a version, abandon it, take that back, backfill an account.
 
 The commands meet the same weather as the functions. One that broke off is run again when all comes to rest, as its
 message asks for.
@@ -6,17 +6,28 @@ message asks for.
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, cast
+
 from hypothesis import strategies as st
 from hypothesis.stateful import precondition, rule
 
+from packer_publisher.backfill.asked import Asked
+from packer_publisher.backfill.journal import Journal
+from packer_publisher.backfill.run import Backfill
 from packer_publisher.decision import Completion
 from packer_publisher.errors import RegistryRefused, Rejected, Trouble
+from packer_publisher.placement import place
 from packer_publisher.snapshot import BuildStatus, Version
 from packer_publisher.versions import Versions
 from tests.proof.accounts import ENDLESS
 from tests.proof.reference import abandoned_in, declared_in, is_filled, is_packers, lacking
 from tests.proof.stage import BUCKET, FINGERPRINTS, Stage, totals
 from tests.proof.unreliable import Line, Written, as_it_is
+from tests.simulation.world import T0
+
+if TYPE_CHECKING:
+    from packer_publisher.backfill.run import Reading
 
 
 class Person(Stage):
@@ -52,6 +63,47 @@ class Person(Stage):
     def undo(self, fingerprint: str) -> None:
         """Take that back."""
         self._mark(fingerprint, "")
+
+    @precondition(lambda self: self.past)
+    @rule(account=st.integers(0, 3), back=st.booleans())
+    def backfill(self, account: int, back: bool) -> None:
+        """Backfill one account, with its function's own line to HCP; trouble breaks it off."""
+        owner = self.accounts[account]
+        journal = Journal(":memory:")
+        run = Backfill(
+            journal,
+            Asked((str(owner.platform),), allow_latest_back=back),
+            owner.publisher.policy,
+            lambda image: place(image, owner.publisher.policy),
+            {owner.platform: owner.cloud},
+            cast("Reading", owner.line),
+            lambda: owner.publisher,
+            workers=1,
+            now=self.registry.clock,
+            deadline=lambda: ENDLESS,
+        )
+        journal.plan_scopes(owner.cloud.scopes(ENDLESS))
+        latest = self._latest()
+        try:
+            run.list_clouds(lambda *_: None)
+            run.look()
+            run.write()
+        except (Trouble, RegistryRefused):
+            totals["backfills broken off"] += 1
+        totals["backfills"] += 1
+        totals["versions completed by a backfill"] += sum(e.outcome == "completed" for e in journal.versions("done"))
+        journal.close()
+        assert back or self._created(latest) <= self._created(self._latest()), "a backfill pulled latest back"
+
+    def _latest(self) -> str:
+        """Return the fingerprint that ``latest`` points to, "" for none."""
+        versions = [version for version in self._versions() if version.complete]
+        return max(versions, key=lambda version: int(version.name[1:])).fingerprint if versions else ""
+
+    def _created(self, fingerprint: str) -> datetime:
+        """Return when the newest image of a version was created, as its clouds say now."""
+        images = [i for i in self.world.images.values() if i.tags.get("hcp-packer-fingerprint") == fingerprint]
+        return max((image.created_at for image in images), default=T0 - timedelta(days=1))
 
     def _rest(self) -> None:
         self.weather.clear()

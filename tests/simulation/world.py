@@ -107,7 +107,7 @@ class WorldSurvey(WorldCloud):
         super().__init__(world, platform)
         self._policy = policy
         self._clock = clock
-        self.denied: set[str] = set()
+        self.closed: set[str] = set()  # regions that deny access
 
     def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:
         refs = [ref for ref in self._world.images if ref.platform is self.platform]
@@ -116,7 +116,7 @@ class WorldSurvey(WorldCloud):
     def survey(
         self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
     ) -> Iterator[Image | Unread]:
-        if scope.region in self.denied:
+        if scope.region in self.closed:
             raise CredentialsTrouble(f"{scope.at} denies access")
         for image in list(self._world.images.values()):
             within = (since is None or image.created_at >= since) and (until is None or image.created_at < until)

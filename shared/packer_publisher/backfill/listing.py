@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, wait
 from threading import Event
 
 from packer_publisher.backfill.asked import Asked, Place, unfit
 from packer_publisher.backfill.journal import Journal, Listing
+from packer_publisher.backfill.workers import workers
 from packer_publisher.errors import CredentialsTrouble, Rejected
 from packer_publisher.image import Image, Platform, Scope, Unread
 from packer_publisher.protocols import Survey
@@ -22,7 +23,7 @@ def list_scopes(
     clouds: Mapping[Platform, Survey],
     asked: Asked,
     place: Place,
-    workers: int,
+    threads: int,
     tell: Tell,
     stop: Event,
 ) -> None:
@@ -35,7 +36,7 @@ def list_scopes(
     todo = [scope for scope, (state, _, _) in journal.scopes().items() if state != "listed"]
     if not todo:
         return
-    with ThreadPoolExecutor(min(workers, len(todo)), thread_name_prefix="survey") as pool:
+    with workers(min(threads, len(todo)), "survey") as pool:
         futures = [
             pool.submit(_list_scope, journal, clouds[scope.platform], scope, asked, place, tell, stop) for scope in todo
         ]

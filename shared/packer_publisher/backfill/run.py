@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -19,6 +19,7 @@ from packer_publisher.backfill.journal import Entry, Journal
 from packer_publisher.backfill.listing import Tell, list_scopes
 from packer_publisher.backfill.prospect import latest_would_move_back, prospect
 from packer_publisher.backfill.version_items import items_of
+from packer_publisher.backfill.workers import workers
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Platform
 from packer_publisher.placement import Item, policy_for
@@ -123,7 +124,7 @@ class Backfill:
         self._done, self._of = 0, sum(versions for _, versions in todo)
         self._problems: list[str] = []
         self._troubles = 0
-        with ThreadPoolExecutor(max(1, min(self.workers, len(todo))), thread_name_prefix="backfill") as pool:
+        with workers(max(1, min(self.workers, len(todo))), "backfill") as pool:
             for future in [pool.submit(self._write_bucket, name) for name, _ in todo]:
                 future.result()
         return self._problems[0] if self._problems else ""
@@ -231,7 +232,7 @@ class Backfill:
     ) -> None:
         """Do the work on every entry, several at a time, and never hold more than a few of them."""
         done = 0
-        with ThreadPoolExecutor(self.workers, thread_name_prefix=stage) as pool:
+        with workers(self.workers, stage) as pool:
             under_way: list[Future[tuple[int, str]]] = []
             try:
                 for entry in entries:

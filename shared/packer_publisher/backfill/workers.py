@@ -1,0 +1,26 @@
+"""Work that is done several at a time, or one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+
+
+class _Here(Executor):
+    """Does each piece of work at once, in the thread that submits it: what happens has one order."""
+
+    def submit(self, fn: Callable[..., T], /, *args: Any, **kwargs: Any) -> Future[T]:
+        done: Future[T] = Future()
+        try:
+            done.set_result(fn(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 (a future hands it to whoever asks for the result)
+            done.set_exception(error)
+        return done
+
+
+def workers(number: int, name: str) -> Executor:
+    """Return an executor with so many threads, named after what they do; with one worker no thread is begun."""
+    return ThreadPoolExecutor(number, thread_name_prefix=name) if number > 1 else _Here()
