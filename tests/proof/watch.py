@@ -23,7 +23,7 @@ HELD = (Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.WAITING, Outcome.COMPLETE
 class Watch:
     """The memory of what was seen: declared names and acknowledged images by version, filled builds by id."""
 
-    declared: dict[str, dict[str, set[str]]] = field(default_factory=dict)  # names, and who said so
+    declared: dict[str, dict[str, set[ImageRef]]] = field(default_factory=dict)  # names, and who said so
     acknowledged: dict[str, dict[ImageRef, str]] = field(default_factory=dict)
     filled: dict[str, frozenset[tuple[str, str]]] = field(default_factory=dict)
     complete: dict[str, datetime] = field(default_factory=dict)  # since when
@@ -40,7 +40,7 @@ class Watch:
             return
         names = self.declared.setdefault(version.fingerprint, {})
         for name in placement.expects:
-            names.setdefault(name, set()).add(placement.component_type.casefold())
+            names.setdefault(name, set()).add(ref)
         self.acknowledged.setdefault(version.fingerprint, {})[ref] = placement.component_type
 
     def violations(
@@ -68,7 +68,7 @@ class Watch:
             found += self._changed(version)
             if version.complete and version.fingerprint not in self.complete:
                 found += self._completed(version, images)
-                if version.fingerprint in finished and not self._declared(version):
+                if version.fingerprint in finished and not self._declared(version, images):
                     found += self._finished(version, versions, now, LIFE if racing else timedelta(0))
                 self.complete[version.fingerprint] = now
         for run in runs:
@@ -88,11 +88,21 @@ class Watch:
                 self.filled.setdefault(build.id, holds(build))
         return found
 
-    def _declared(self, version: Version) -> frozenset[str]:
-        """Return what was declared, but what only parts said that a person did without."""
-        given_up = self.without.get(version.fingerprint, set())
+    def _declared(self, version: Version, images: Mapping[ImageRef, Image]) -> frozenset[str]:
+        """Return what was declared; of what is not written down, but what only images said that do not count now.
+
+        A person did without their part, or it holds another image since, which is a conflict and told as one.
+        """
         heard = self.declared.get(version.fingerprint, {})
-        return declared_in(version).union(name for name, said_by in heard.items() if not said_by <= given_up)
+        counting = {ref for said_by in heard.values() for ref in said_by if self._counts(ref, version, images)}
+        return declared_in(version).union(name for name, said_by in heard.items() if said_by & counting)
+
+    def _counts(self, ref: ImageRef, version: Version, images: Mapping[ImageRef, Image]) -> bool:
+        component_type = self.acknowledged[version.fingerprint][ref]
+        build = version.build(component_type)
+        own = {(a.region, a.external_identifier) for a in images[ref].artifacts} if ref in images else set()
+        taken = build is not None and is_filled(build) and not own <= holds(build)
+        return not taken and component_type.casefold() not in self.without.get(version.fingerprint, set())
 
     def _finished(self, version: Version, versions: Sequence[Version], now: datetime, life: timedelta) -> list[str]:
         """Return why a version that declares nothing should not have been finished by us: not quiet, or superseded."""
@@ -112,7 +122,7 @@ class Watch:
     def _completed(self, version: Version, images: Mapping[ImageRef, Image]) -> list[str]:
         """Return what was declared or acknowledged before and is not in the version that has just completed."""
         given_up = self.without.get(version.fingerprint, set())
-        names = [name for name in lacking(self._declared(version), version) if name.casefold() not in given_up]
+        names = [name for name in lacking(self._declared(version, images), version) if name.casefold() not in given_up]
         found = [f"{version.fingerprint} completed early, without {name}" for name in names]
         held = frozenset(item for build in version.builds for item in holds(build))
         for ref, component_type in self.acknowledged.get(version.fingerprint, {}).items():
