@@ -16,10 +16,13 @@ from packer_publisher.sweep import Memory, Sweep, sweep
 from packer_publisher.versions import Versions
 
 if TYPE_CHECKING:
+    from packer_publisher.backfill.asked import Asked, Place
+    from packer_publisher.backfill.journal import Journal
+    from packer_publisher.backfill.run import Backfill
     from packer_publisher.deadline import Deadline
     from packer_publisher.messages import Queue
     from packer_publisher.policy import Policy
-    from packer_publisher.protocols import Cloud
+    from packer_publisher.protocols import Cloud, Survey
     from packer_publisher.registry import HCPPacker
     from packer_publisher.sweep import Scanned
 
@@ -109,10 +112,42 @@ def open_cloud(platform: Platform, policy: Policy) -> Cloud:
             return GoogleCloud(policy)
 
 
-def _open_registry(environ: Mapping[str, str]) -> HCPPacker:
+def _open_registry(environ: Mapping[str, str], rate: float | None = None) -> HCPPacker:
     from packer_publisher.registry import HCPPacker
 
-    return HCPPacker.from_environment(environ)
+    return HCPPacker.from_environment(environ, rate=rate)
+
+
+@contextmanager
+def open_backfill(
+    journal: Journal, asked: Asked, environ: Mapping[str, str], place: Place, *, workers: int, rate: float | None
+) -> Iterator[Backfill]:
+    """Yield a backfill of the clouds that were asked for; all its workers share one registry client and its rate.
+
+    Raises ConfigurationError.
+    """
+    from packer_publisher.backfill.run import Backfill
+
+    settings = Settings.from_environment(environ)
+    clouds = {Platform(word): open_cloud(Platform(word), settings.policy) for word in asked.clouds}
+    registry = _open_registry(environ, rate)
+    run = Backfill(
+        journal,
+        asked,
+        settings.policy,
+        place,
+        cast("dict[Platform, Survey]", clouds),
+        registry,
+        lambda: Publisher(settings.policy, lambda: registry, clouds.__getitem__, off=settings.registry_off),
+        workers,
+    )
+    try:
+        yield run
+    finally:
+        registry.close()
+        for cloud in clouds.values():
+            if hasattr(cloud, "close"):
+                cloud.close()
 
 
 @contextmanager

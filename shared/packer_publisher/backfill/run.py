@@ -225,7 +225,16 @@ class Backfill:
         if not hasattr(self._own, "publisher"):
             self._own.publisher = self.publisher()
         publisher: Publisher = self._own.publisher
-        return publisher.converge(self.items(entry), self.deadline(), known=known)
+        publications = publisher.converge(self.items(entry), self.deadline(), known=known)
+        if any(found.version is not None and found.version.exists for found in publications):
+            self._is_there(entry.bucket)
+        return publications
+
+    def _is_there(self, name: str) -> None:
+        """Note that a bucket exists, so that it is not created again for its next version."""
+        project = policy_for(name, self.policy).project
+        with self._lock:
+            self._buckets.setdefault(project, {}).setdefault(name, Bucket(name))
 
     def _each(
         self, stage: str, number: int, entries: Iterator[Entry], work: Callable[[Entry], tuple[int, str]]

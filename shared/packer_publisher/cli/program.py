@@ -22,6 +22,10 @@ COMMANDS = {
         "Say where an image belongs and what is missing; write nothing.",
     ),
     "sweep": ("packer_publisher.cli.sweep:sweep", "Go on with every version of a cloud's recent images."),
+    "backfill": (
+        "packer_publisher.cli.backfill:backfill",
+        "Bring the images that exist already into their buckets.",
+    ),
     "versions": ("packer_publisher.cli.versions:versions", "Complete or abandon a version that waits."),
     "config": ("packer_publisher.cli.config:config", "Check the configuration document."),
     "registry": ("packer_publisher.cli.registry:registry", "Run a local registry to try things out."),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from packer_publisher.registry.buckets import BucketOperations
 from packer_publisher.registry.channels import ChannelOperations
 from packer_publisher.registry.environment import Environment, read_environment
+from packer_publisher.registry.pacing import Pace
 from packer_publisher.registry.retries import Patience
 from packer_publisher.registry.tenant import Tenant
 from packer_publisher.registry.tokens import AccessTokens
@@ -40,17 +41,21 @@ class HCPPacker(BucketOperations, VersionOperations, ChannelOperations):
         transport: httpx.BaseTransport | None = None,
         draw: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
+        pace: Pace | None = None,
     ) -> None:
         self._wire = Wire(transport)
         patience = Patience(draw, now)
         tokens = AccessTokens(environment, self._wire, patience)
-        calls = Transport(environment.api, tokens, self._wire, patience)
+        calls = Transport(environment.api, tokens, self._wire, patience, pace)
         super().__init__(calls, Tenant(calls, environment.organization_id, environment.project_id))
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None) -> HCPPacker:
-        """Return a client for what the ``HCP_*`` variables describe; ConfigurationError where they are wrong."""
-        return cls(read_environment(os.environ if environ is None else environ))
+    def from_environment(cls, environ: Mapping[str, str] | None = None, *, rate: float | None = None) -> HCPPacker:
+        """Return a client for what the ``HCP_*`` variables describe; ConfigurationError where they are wrong.
+
+        ``rate`` is the most requests that it makes in a second, None for any number.
+        """
+        return cls(read_environment(os.environ if environ is None else environ), pace=Pace(rate) if rate else None)
 
     @property
     def calls(self) -> int:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryRefused
 from packer_publisher.registry.environment import Endpoint
+from packer_publisher.registry.pacing import Pace
 from packer_publisher.registry.retries import Attempt, Patience, http_date, persist
 from packer_publisher.registry.tokens import AccessTokens
 from packer_publisher.registry.wire import PRODUCT, Answer, Message, Wire
@@ -67,11 +68,14 @@ class Reply:
 class Transport:
     """Sends calls to one API endpoint, from any thread."""
 
-    def __init__(self, endpoint: Endpoint, tokens: AccessTokens, wire: Wire, patience: Patience) -> None:
+    def __init__(
+        self, endpoint: Endpoint, tokens: AccessTokens, wire: Wire, patience: Patience, pace: Pace | None = None
+    ) -> None:
         self._endpoint = endpoint
         self._tokens = tokens
         self._wire = wire
         self._patience = patience
+        self._pace = pace
         self._calls = 0
         self._lock = threading.Lock()
 
@@ -108,6 +112,8 @@ class Transport:
         raise RegistryRefused(f"{message}.", code=code, status=answer.status)
 
     def _attempt(self, call: Call, token: str, deadline: Deadline) -> Answer:
+        if self._pace is not None and call.counted:
+            self._pace.wait(deadline)
         headers = {
             "Authorization": f"Bearer {token}",
             "Accept": "application/json",

@@ -1,0 +1,88 @@
+"""What a backfill comes to, in figures: of the plan, and of the work; the same ones in both."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from packer_publisher.backfill.journal import Entry, Journal
+from packer_publisher.backfill.prospect import LEFT
+
+LEFT_OUT = "left out"
+"""The word for a version of a bucket whose ``latest`` would move back."""
+
+
+@dataclass
+class Sums:
+    """Figures over all versions of a journal.
+
+    ``actions`` count versions by what is planned: ``create``, ``add``, ``unchanged``, ``cannot``, ``left``,
+    ``left out``; ``outcomes`` those that are done, by their outcome's word. ``artifacts`` and ``calls`` are those of
+    the versions to write, or of what was written.
+    """
+
+    buckets: int = 0
+    versions: int = 0
+    images: int = 0
+    artifacts: int = 0
+    calls: int = 0
+    new_buckets: int = 0
+    actions: Counter[str] = field(default_factory=Counter)
+    outcomes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def writes(self) -> int:
+        """Return the number of versions that something is written to."""
+        return self.actions["create"] + self.actions["add"]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the figures for a program."""
+        return {
+            "buckets": self.buckets,
+            "versions": self.versions,
+            "images": self.images,
+            "artifacts": self.artifacts,
+            "registry_calls": self.calls,
+            "new_buckets": self.new_buckets,
+            "planned": dict(sorted(self.actions.items())),
+            "done": dict(sorted(self.outcomes.items())),
+        }
+
+
+def sums(journal: Journal, left_out: Collection[str]) -> Sums:
+    """Return the figures of a journal; ``left_out`` names the buckets that are not written."""
+    found = Sums(buckets=len(journal.buckets()))
+    opened: set[str] = set()
+    for entry in journal.versions():
+        found.versions += 1
+        found.images += entry.images
+        action = action_of(entry, left_out)
+        found.actions[action] += 1
+        details: Mapping[str, Any] = entry.details or {}
+        if entry.stage == "done":
+            found.outcomes[entry.outcome] += 1
+            found.calls += entry.calls
+            found.artifacts += details.get("artifacts", 0)
+        elif action in ("create", "add"):
+            found.calls += details.get("calls", 0)
+            found.artifacts += details.get("artifacts", 0)
+        if details.get("creates_bucket") and action == "create":
+            opened.add(entry.bucket)
+    found.new_buckets = len(opened)
+    return found
+
+
+def action_of(entry: Entry, left_out: Collection[str]) -> str:
+    """Return what is planned for a version, as a word."""
+    action = str((entry.details or {}).get("action", ""))
+    return LEFT_OUT if entry.bucket in left_out and action in ("create", "add") and entry.stage != "done" else action
+
+
+def is_failure(entry: Entry) -> bool:
+    """Return whether images of the version did not come into it, for a reason that a person must look at."""
+    return entry.outcome in ("rejected", "conflict", "late", "deferred")
+
+
+__all__ = ["LEFT", "LEFT_OUT", "Sums", "action_of", "is_failure", "sums"]

@@ -1,0 +1,211 @@
+"""``backfill CLOUD``: bring the images that exist already into their buckets."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packer_publisher.cli.backfill_view import document, plan_lines, result_lines
+from packer_publisher.cli.invocation import Invocation
+from packer_publisher.cli.meter import Meter
+from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, INTERRUPTED, UNREACHABLE, Failure
+from packer_publisher.deadline import Deadline
+from packer_publisher.errors import ConfigurationError
+from packer_publisher.image import Platform
+
+if TYPE_CHECKING:
+    from packer_publisher.backfill.asked import Asked, Place
+    from packer_publisher.backfill.journal import Journal
+    from packer_publisher.backfill.run import Backfill
+    from packer_publisher.settings import Settings
+
+CLOUDS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
+SCOPES_SECONDS = 120.0
+"""How long finding out accounts, regions, subscriptions and projects may take."""
+
+
+class DayType(click.ParamType[datetime]):
+    """A day or a point in time such as ``2026-01-31`` or ``2026-01-31T12:00Z``; UTC where it names no zone."""
+
+    name = "date"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        """Return the point in time that a person typed; a day is its beginning."""
+        if isinstance(value, datetime):
+            return value
+        try:
+            found = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail(f"{value!r} is no date, as in {date.today():%Y-%m-%d} or 2026-01-31T12:00Z", param, ctx)  # noqa: DTZ011 (an example)
+        return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+@click.command()
+@click.argument("cloud", type=click.Choice([*CLOUDS, "all"]))
+@click.option("--bucket", metavar="NAME", default="", help="Leave out the images of all other buckets.")
+@click.option(
+    "--region", "only", metavar="NAME", multiple=True, help="Only this region, subscription or project (repeatable)."
+)
+@click.option("--since", type=DayType(), metavar="DATE", help="Only images created at or after this time.")
+@click.option("--until", type=DayType(), metavar="DATE", help="Only images created before this time.")
+@click.option("--limit", type=click.IntRange(1), metavar="N", help="At most N versions, the oldest.")
+@click.option(
+    "--expects", metavar="NAMES", multiple=True, help="What every version consists of, besides what is found."
+)
+@click.option("--rate", type=click.FloatRange(0.1), metavar="N", help="At most N requests to HCP a second.")
+@click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Workers.")
+@click.option("--allow-latest-to-move-back", "back", is_flag=True, help="Also buckets whose newest image is there.")
+@click.option("--dry-run", is_flag=True, help="Write nothing; print the whole plan.")
+@click.option("--detailed-exitcode", is_flag=True, help="With --dry-run: exit 3 where it would change something.")
+@click.option("--yes", "--auto-approve", "yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--resume", is_flag=True, help="Go on with the run that was broken off.")
+@click.option("--journal", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where to keep it.")
+@click.option(
+    "--config",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Configuration document, in place of PUBLISHER_CONFIG.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout; needs --yes or --dry-run.")
+def backfill(
+    cloud: str, bucket: str, only: tuple[str, ...], since: datetime | None, until: datetime | None, limit: int | None,
+    expects: tuple[str, ...], rate: float | None, concurrency: int, back: bool, dry_run: bool,
+    detailed_exitcode: bool, yes: bool, resume: bool, journal: Path | None, config: str | None, as_json: bool,
+) -> None:  # fmt: skip
+    """Bring the images that CLOUD holds already into their buckets, as whole versions, in the order of their images.
+
+    CLOUD is aws, azure, gcp or all. Everything that your credentials reach is listed and grouped by bucket and
+    fingerprint; then the plan is printed, and written once you agree. A run that is broken off goes on with --resume.
+    """
+    _refuse(yes=yes, dry_run=dry_run, resume=resume, as_json=as_json, since=since, until=until)
+    invocation = Invocation("", None, None, bucket, "", "", expects, config, 0, as_json)
+    override = invocation.override()  # refuses names that are none
+    environ = invocation.environment(os.environ)
+    settings, place = _rules(environ)
+    from packer_publisher.backfill.asked import Asked
+
+    names = tuple(str(CLOUDS[name]) for name in (CLOUDS if cloud == "all" else (cloud,)))
+    asked = Asked(
+        names, tuple(sorted(only)), bucket, since, until, limit, override.expects if override else (), back,
+        rules=settings.digest,
+    )  # fmt: skip
+    with _journal(asked, journal, resume=resume, dry_run=dry_run) as book, Meter() as meter:
+        from packer_publisher.runtime import open_backfill
+
+        with open_backfill(book, asked, environ, place, workers=concurrency, rate=rate) as run:
+            _run(run, meter, dry_run=dry_run, detailed=detailed_exitcode, yes=yes, as_json=as_json)
+
+
+def _run(run: Backfill, meter: Meter, *, dry_run: bool, detailed: bool, yes: bool, as_json: bool) -> None:
+    from packer_publisher.backfill.beginning import claim, end
+    from packer_publisher.backfill.sums import sums
+
+    run.tell = meter.version
+    try:
+        claim(
+            run.journal,
+            (s for c in run.clouds.values() for s in c.scopes(Deadline.after(SCOPES_SECONDS), run.asked.only)),
+        )
+        with meter.stage("listing images"):
+            run.list_clouds(meter.image)
+        with meter.stage("looking at HCP Packer"):
+            run.look()
+        left_out = run.left_out()
+    except KeyboardInterrupt:
+        run.stop.set()
+        raise
+    planned = sums(run.journal, left_out)
+    if not as_json:
+        for line in plan_lines(run.journal, planned, left_out, whole=dry_run):
+            click.echo(line)
+    problem = ""
+    if not dry_run and planned.writes:
+        if not yes:
+            click.confirm(f"\nWrite {planned.writes} versions?", abort=True)
+        with meter.stage("writing"):
+            problem = _write(run)
+    found = sums(run.journal, left_out)
+    if as_json:
+        click.echo(json.dumps(document(run.journal, found, left_out, dry_run=dry_run, problem=problem), indent=2))
+    elif not dry_run and planned.writes:
+        for line in result_lines(run.journal, found, problem):
+            click.echo(line)
+    if not dry_run and not problem:
+        end(run.journal)
+    _exit(run, found, problem, differs=dry_run and detailed and planned.writes > 0)
+
+
+def _write(run: Backfill) -> str:
+    """Write, and let what is under way come to its end when a person interrupts."""
+    try:
+        return run.write()
+    except KeyboardInterrupt:
+        run.stop.set()
+        raise Failure("interrupted", "what was written stays; go on with --resume", INTERRUPTED) from None
+
+
+def _exit(run: Backfill, found: Any, problem: str, *, differs: bool) -> None:
+    denied = [scope.at for scope, (state, _, _) in run.journal.scopes().items() if state == "denied"]
+    failed = sum(found.outcomes[word] for word in ("rejected", "conflict", "late", "deferred"))
+    failed += found.actions["cannot"] + sum(outcome == "rejected" for _, outcome, _, _ in run.journal.others())
+    if problem:
+        raise Failure(problem, "go on with --resume", UNREACHABLE)
+    if denied:
+        raise Failure(f"no access to {', '.join(denied)}", "allow it, or leave it out with --region", CREDENTIALS)
+    if failed:
+        raise Failure(f"not everything came into a version: {failed} did not", "see above", FAILED)
+    if differs:
+        sys.exit(DIFFERS)
+
+
+def _refuse(
+    *, yes: bool, dry_run: bool, resume: bool, as_json: bool, since: datetime | None, until: datetime | None
+) -> None:
+    """Refuse options that do not go together, before anything is read."""
+    if as_json and not (yes or dry_run):
+        raise ConfigurationError("--json cannot ask for confirmation", remedy="add --yes or --dry-run")
+    if not (yes or dry_run) and not sys.stdin.isatty():
+        raise ConfigurationError("there is no terminal to ask for confirmation", remedy="add --yes or --dry-run")
+    if dry_run and resume:
+        raise ConfigurationError("--dry-run does not go on with anything", remedy="leave --resume out")
+    if since and until and since >= until:
+        raise ConfigurationError("--since is not before --until", remedy="name a time that is")
+
+
+def _rules(environ: dict[str, str]) -> tuple[Settings, Place]:
+    """Return the settings, and how images are placed by them."""
+    from packer_publisher.placement import place
+    from packer_publisher.settings import Settings
+
+    settings = Settings.from_environment(environ)
+    return settings, lambda image: place(image, settings.policy)
+
+
+@contextmanager
+def _journal(asked: Asked, path: Path | None, *, resume: bool, dry_run: bool) -> Iterator[Journal]:
+    """Open the journal; that of a dry run is gone afterwards."""
+    from packer_publisher.backfill.beginning import open_journal
+
+    with tempfile.TemporaryDirectory() as folder:
+        if dry_run:
+            path = Path(folder) / "plan.sqlite"
+        book = open_journal(path or _usual(asked), asked, resume=resume)
+        try:
+            yield book
+        finally:
+            book.close()
+
+
+def _usual(asked: Asked) -> Path:
+    """Return where the journal of a run is kept where nothing else is said: one for each choice of clouds."""
+    home = os.environ.get("XDG_STATE_HOME", "").strip() or str(Path.home() / ".local" / "state")
+    return Path(home) / "packer-publisher" / f"backfill-{'-'.join(asked.clouds)}.sqlite"

@@ -1,0 +1,158 @@
+"""A backfill's plan and result, as lines for a person and as one JSON object for a program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from packer_publisher.backfill.sums import LEFT, LEFT_OUT, Sums, action_of, is_failure
+from packer_publisher.cli.tables import facts, safe
+from packer_publisher.sweep_log import counted
+from packer_publisher.wording import listed
+
+if TYPE_CHECKING:
+    from packer_publisher.backfill.journal import Entry, Journal
+
+SIGNS = {
+    "create": ("+", "green"), "add": ("~", "yellow"), "unchanged": ("=", ""), "cannot": ("!", "red"),
+    LEFT: ("-", "cyan"), LEFT_OUT: ("-", "cyan"),
+}  # fmt: skip
+MOST_LINES = 20
+"""Versions of a bucket that are printed before the question; a dry run prints all."""
+
+
+def plan_lines(journal: Journal, found: Sums, left_out: Mapping[str, str], *, whole: bool) -> Iterator[str]:
+    """Yield the plan: every version that something would be written to or that a person should look at."""
+    yield from _scope_lines(journal)
+    if not found.versions:
+        yield "No image carries the tags of a version: there is nothing to do."
+        yield from _other_lines(journal, whole=whole)
+        return
+    for name, _ in journal.buckets():
+        entries = [e for e in journal.versions(bucket=name) if action_of(e, left_out) != "unchanged"]
+        same = sum(action_of(e, left_out) == "unchanged" for e in journal.versions(bucket=name))
+        yield ""
+        yield click.style(safe(name), bold=True) + (f"  {counted(same, 'version')} unchanged" if same else "")
+        if name in left_out:
+            yield from facts([("left out", left_out[name]), ("what to do", "add --allow-latest-to-move-back")])
+        shown = entries if whole else entries[:MOST_LINES]
+        for entry in shown:
+            yield from _entry_lines(entry, action_of(entry, left_out))
+        if len(entries) > len(shown):
+            yield f"  ... and {len(entries) - len(shown)} more; --dry-run prints all"
+    yield from _other_lines(journal, whole=whole)
+    yield ""
+    yield f"Plan: {_plan_sum(found)}."
+
+
+def result_lines(journal: Journal, found: Sums, problem: str) -> Iterator[str]:
+    """Yield what was done: the versions that need somebody, and the same sums as the plan's."""
+    failed = [entry for entry in journal.versions("done") if is_failure(entry)]
+    for entry in failed[:MOST_LINES]:
+        yield ""
+        yield click.style(f"{entry.outcome}  {safe(entry.bucket)}/{safe(entry.fingerprint)}", fg="red")
+        yield from _problem_lines(entry)
+    if len(failed) > MOST_LINES:
+        yield f"... and {len(failed) - MOST_LINES} more; --json lists all"
+    outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.outcomes.items()))
+    yield ""
+    yield (
+        f"Done: {counted(found.buckets, 'bucket')}, {counted(sum(found.outcomes.values()), 'version')} ({outcomes}), "
+        f"{counted(found.artifacts, 'artifact')}, {counted(found.calls, 'registry call')}."
+    )
+    if problem:
+        yield f"Not over: {safe(problem)}"
+
+
+def document(
+    journal: Journal, found: Sums, left_out: Mapping[str, str], *, dry_run: bool, problem: str
+) -> dict[str, Any]:
+    """Return everything as one JSON object."""
+    return {
+        "dry_run": dry_run,
+        "problem": problem,
+        "scopes": [
+            {"scope": scope.at, "state": state, "images": images, "problem": why}
+            for scope, (state, why, images) in journal.scopes().items()
+        ],
+        "sums": found.as_json(),
+        "left_out": dict(left_out),
+        "versions": [
+            {
+                "bucket": entry.bucket,
+                "fingerprint": entry.fingerprint,
+                "stage": entry.stage,
+                "action": action_of(entry, left_out),
+                "outcome": entry.outcome,
+                "version": entry.name,
+                "oldest_image": entry.oldest.isoformat(),
+                "newest_image": entry.newest.isoformat(),
+                "images": entry.images,
+                "calls": entry.calls,
+                **{key: value for key, value in (entry.details or {}).items() if key not in ("action", "calls")},
+            }
+            for entry in journal.versions()
+        ],
+        "others": [
+            {"image": image, "outcome": outcome, "reason": reason, "remedy": remedy}
+            for image, outcome, reason, remedy in journal.others()
+        ],
+    }
+
+
+def _scope_lines(journal: Journal) -> Iterator[str]:
+    for scope, (state, problem, images) in journal.scopes().items():
+        if state == "denied":
+            yield f"{scope.at}: " + click.style("no access", fg="red")
+            yield from facts([("why", problem)])
+        else:
+            yield f"{scope.at}: {counted(images, 'image')}"
+
+
+def _entry_lines(entry: Entry, action: str) -> Iterator[str]:
+    sign, colour = SIGNS.get(action, ("?", ""))
+    details: Mapping[str, Any] = entry.details or {}
+    told = []
+    if details.get("builds"):
+        told.append(listed(details["builds"]))
+        told.append(counted(details.get("artifacts", 0), "artifact"))
+    if details.get("channels"):
+        told.append(f"channels {listed(list(dict.fromkeys(details['channels'])))}")
+    if action in ("create", "add") and not details.get("completes"):
+        told.append("stays open")
+    line = f"  {sign} {safe(entry.fingerprint)}  {entry.newest:%Y-%m-%d}  {', '.join(told)}".rstrip()
+    yield click.style(line, fg=colour or None)
+    yield from _problem_lines(entry, indent=6)
+
+
+def _problem_lines(entry: Entry, indent: int = 2) -> Iterator[str]:
+    problems: Any = (entry.details or {}).get("problems", [])
+    for reason, remedy in problems:
+        yield from facts([("why", reason), ("what to do", remedy)], indent=indent)
+
+
+def _other_lines(journal: Journal, *, whole: bool) -> Iterator[str]:
+    others = journal.others()
+    if others:
+        yield ""
+        yield click.style(f"{counted(len(others), 'image')} that belong to no version", bold=True)
+    for image, outcome, reason, remedy in others if whole else others[:MOST_LINES]:
+        yield f"  {outcome}  {safe(image)}"
+        yield from facts([("why", reason), ("what to do", remedy)], indent=6)
+    if not whole and len(others) > MOST_LINES:
+        yield f"  ... and {len(others) - MOST_LINES} more; --dry-run prints all"
+
+
+def _plan_sum(found: Sums) -> str:
+    words = {
+        "create": "to create", "add": "to add to", "unchanged": "unchanged", "cannot": "that cannot be written",
+        LEFT: "left to the events", LEFT_OUT: "left out",
+    }  # fmt: skip
+    actions = [f"{found.actions[action]} {words[action]}" for action in words if found.actions[action]]
+    new = f" ({found.new_buckets} new)" if found.new_buckets else ""
+    return (
+        f"{counted(found.buckets, 'bucket')}{new}, {counted(found.versions, 'version')}: {', '.join(actions)}; "
+        f"{counted(found.artifacts, 'artifact')}, about {counted(found.calls, 'registry call')}"
+    )
