@@ -16,7 +16,7 @@ from packer_publisher.overdue import Overdue
 from packer_publisher.report import Outcome, Report
 from packer_publisher.reporting import log_fields, log_level, log_line
 from packer_publisher.sweep import Sweep
-from packer_publisher.wording import listed, shown
+from packer_publisher.wording import counted, listed, shown
 
 WAITING, OLDEST, NOT_REACHED = "waiting_versions", "oldest_waiting_version", "versions_not_reached"
 """Figures of every sweep, 0 included: how many versions wait too long, the seconds that the oldest of them has waited,
@@ -76,11 +76,6 @@ def overdue_figures(versions: tuple[Overdue, ...]) -> dict[str, float]:
     """Return how many versions wait too long, and the seconds of the oldest."""
     oldest = max((version.waiting.total_seconds() for version in versions), default=0.0)
     return {WAITING: len(versions), OLDEST: oldest}
-
-
-def counted(number: int, what: str) -> str:
-    """Return a number of things in words: ``1 image``, ``2 images``."""
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
 
 
 def _told(swept: Sweep) -> tuple[Report, ...]:

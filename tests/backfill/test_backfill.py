@@ -98,7 +98,7 @@ def test_a_bucket_whose_latest_would_move_back_is_left_out(estate: Estate) -> No
     run.look()
     reason = run.left_out()["web"]
     assert (
-        "latest points to v1 (new, 2026-10-27), and 1 older versions would be completed after it, the newest of them "
+        "latest points to v1 (new, 2026-10-27), and 1 older version would be completed after it, the newest of them "
         "old (2026-10-12)"
     ) == reason
     assert "" == run.write()

@@ -169,6 +169,14 @@ class Journal:
                 return
             last = (rows[-1][0], rows[-1][3], rows[-1][1])
 
+    def version(self, bucket: str, fingerprint: str) -> Entry | None:
+        """Return one version, None where the survey found none of its images."""
+        with self._lock:
+            row = self._base.execute(
+                "select * from version where bucket = ? and fingerprint = ?", (bucket, fingerprint)
+            ).fetchone()
+        return _entry(row) if row is not None else None
+
     def images(self, entry: Entry) -> tuple[Image, ...]:
         """Return the images of a version, in an order that does not depend on that of the survey."""
         with self._lock:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,10 +13,10 @@ from packer_publisher.expectation import Quirks
 from packer_publisher.labels import MARKER, OWNER, is_our_build, is_whole
 from packer_publisher.placement import Item
 from packer_publisher.report import TELLING, Outcome
-from packer_publisher.snapshot import Bucket, Build, BuildStatus, Version
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Latest, Version
 from packer_publisher.steps import Call, CreateBucket, CreateVersion, FillBuild, ReadBucket, ReadChannel, ReadVersion
 from packer_publisher.verdict import Verdict
-from packer_publisher.wording import listed
+from packer_publisher.wording import counted, listed
 
 LEFT = "left"
 """The word for a version that a backfill leaves to the events; everything else has an outcome's word."""
@@ -150,24 +150,27 @@ def worst(verdicts: Sequence[Verdict]) -> str:
 
 
 def latest_would_move_back(
-    completing: Sequence[tuple[str, datetime]], bucket: Bucket, images_of: Mapping[str, datetime]
+    completing: Iterable[tuple[str, datetime]], latest: Latest, newest_image: datetime | None
 ) -> str:
     """Return why completing these versions would point ``latest`` to an older image than now, "" where it would not.
 
-    ``completing`` are fingerprints with the creation of their newest image; ``images_of`` tells the same of versions
-    that the survey found, complete ones too. Of a version that it did not find its own creation in HCP counts.
+    ``completing`` are fingerprints with the creation of their newest image. ``newest_image`` is that of the version
+    behind ``latest``, None where the survey did not find it: then its own creation in HCP counts.
     """
-    latest = bucket.latest
-    if not latest.fingerprint or not completing:
+    since = newest_image or latest.created_at
+    if not latest.fingerprint or since is None:
         return ""
-    since = images_of.get(latest.fingerprint) or latest.created_at
-    older = [(fingerprint, newest) for fingerprint, newest in completing if since is not None and newest < since]
+    older, last = 0, ("", since)
+    for fingerprint, newest in completing:
+        if newest < since:
+            older += 1
+            last = (fingerprint, newest) if not last[0] or newest > last[1] else last
     if not older:
         return ""
-    fingerprint, newest = max(older, key=lambda pair: pair[1])
+    now = f"latest points to {latest.name} ({latest.fingerprint}, {since:%Y-%m-%d})"
     return (
-        f"latest points to {latest.name} ({latest.fingerprint}, {since:%Y-%m-%d}), and {len(older)} older versions "
-        f"would be completed after it, the newest of them {fingerprint} ({newest:%Y-%m-%d})"
+        f"{now}, and {counted(older, 'older version')} would be completed after it, the newest of them "
+        f"{last[0]} ({last[1]:%Y-%m-%d})"
     )
 
 

@@ -100,11 +100,12 @@ class Backfill:
         if self.asked.allow_latest_back:
             return {}
         found: dict[str, str] = {}
-        for name, _ in self.journal.buckets():
-            entries = list(self.journal.versions(bucket=name))
-            completing = [(e.fingerprint, e.newest) for e in entries if e.stage == "looked" and _completes(e)]
-            newest = {entry.fingerprint: entry.newest for entry in entries}
-            reason = latest_would_move_back(completing, self.bucket(name), newest) if completing else ""
+        for name, _ in self.journal.buckets("looked"):
+            latest = self.bucket(name).latest
+            known = self.journal.version(name, latest.fingerprint)
+            looked = self.journal.versions("looked", bucket=name)
+            completing = ((entry.fingerprint, entry.newest) for entry in looked if _completes(entry))
+            reason = latest_would_move_back(completing, latest, known.newest if known is not None else None)
             if reason:
                 found[name] = reason
         return found

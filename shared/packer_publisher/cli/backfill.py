@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import tempfile
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from packer_publisher.cli.backfill_view import document, plan_lines, result_lines
+from packer_publisher.cli.backfill_view import json_pieces, plan_lines, result_lines
 from packer_publisher.cli.invocation import Invocation
 from packer_publisher.cli.meter import Meter
 from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, INTERRUPTED, UNREACHABLE, Failure
@@ -135,7 +134,8 @@ def _run(run: Backfill, meter: Meter, *, dry_run: bool, detailed: bool, yes: boo
             problem = _write(run)
     found = sums(run.journal, left_out)
     if as_json:
-        click.echo(json.dumps(document(run.journal, found, left_out, dry_run=dry_run, problem=problem), indent=2))
+        for piece in json_pieces(run.journal, found, left_out, dry_run=dry_run, problem=problem):
+            click.echo(piece, nl=False)
     elif not dry_run and planned.writes:
         for line in result_lines(run.journal, found, problem):
             click.echo(line)

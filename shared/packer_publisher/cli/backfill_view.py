@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
+from collections import Counter
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from packer_publisher.backfill.sums import LEFT, LEFT_OUT, Sums, action_of, is_failure
 from packer_publisher.cli.tables import facts, safe
-from packer_publisher.sweep_log import counted
-from packer_publisher.wording import listed
+from packer_publisher.wording import counted, listed
 
 if TYPE_CHECKING:
     from packer_publisher.backfill.journal import Entry, Journal
@@ -30,18 +32,18 @@ def plan_lines(journal: Journal, found: Sums, left_out: Mapping[str, str], *, wh
         yield "No image carries the tags of a version: there is nothing to do."
         yield from _other_lines(journal, whole=whole)
         return
-    for name, _ in journal.buckets():
-        entries = [e for e in journal.versions(bucket=name) if action_of(e, left_out) != "unchanged"]
-        same = sum(action_of(e, left_out) == "unchanged" for e in journal.versions(bucket=name))
+    for name, number in journal.buckets():
+        actions = Counter(action_of(entry, left_out) for entry in journal.versions(bucket=name))
+        same = actions["unchanged"]
         yield ""
         yield click.style(safe(name), bold=True) + (f"  {counted(same, 'version')} unchanged" if same else "")
         if name in left_out:
             yield from facts([("left out", left_out[name]), ("what to do", "add --allow-latest-to-move-back")])
-        shown = entries if whole else entries[:MOST_LINES]
-        for entry in shown:
+        told = (entry for entry in journal.versions(bucket=name) if action_of(entry, left_out) != "unchanged")
+        for entry in told if whole else islice(told, MOST_LINES):
             yield from _entry_lines(entry, action_of(entry, left_out))
-        if len(entries) > len(shown):
-            yield f"  ... and {len(entries) - len(shown)} more; --dry-run prints all"
+        if not whole and number - same > MOST_LINES:
+            yield f"  ... and {number - same - MOST_LINES} more; --dry-run prints all"
     yield from _other_lines(journal, whole=whole)
     yield ""
     yield f"Plan: {_plan_sum(found)}."
@@ -49,13 +51,15 @@ def plan_lines(journal: Journal, found: Sums, left_out: Mapping[str, str], *, wh
 
 def result_lines(journal: Journal, found: Sums, problem: str) -> Iterator[str]:
     """Yield what was done: the versions that need somebody, and the same sums as the plan's."""
-    failed = [entry for entry in journal.versions("done") if is_failure(entry)]
-    for entry in failed[:MOST_LINES]:
-        yield ""
-        yield click.style(f"{entry.outcome}  {safe(entry.bucket)}/{safe(entry.fingerprint)}", fg="red")
-        yield from _problem_lines(entry)
-    if len(failed) > MOST_LINES:
-        yield f"... and {len(failed) - MOST_LINES} more; --json lists all"
+    failed = 0
+    for entry in journal.versions("done"):
+        failed += is_failure(entry)
+        if is_failure(entry) and failed <= MOST_LINES:
+            yield ""
+            yield click.style(f"{entry.outcome}  {safe(entry.bucket)}/{safe(entry.fingerprint)}", fg="red")
+            yield from _problem_lines(entry)
+    if failed > MOST_LINES:
+        yield f"... and {failed - MOST_LINES} more; --json lists all"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.outcomes.items()))
     yield ""
     yield (
@@ -66,11 +70,11 @@ def result_lines(journal: Journal, found: Sums, problem: str) -> Iterator[str]:
         yield f"Not over: {safe(problem)}"
 
 
-def document(
+def json_pieces(
     journal: Journal, found: Sums, left_out: Mapping[str, str], *, dry_run: bool, problem: str
-) -> dict[str, Any]:
-    """Return everything as one JSON object."""
-    return {
+) -> Iterator[str]:
+    """Yield everything as the pieces of one JSON object, a version at a time: there may be very many."""
+    head = {
         "dry_run": dry_run,
         "problem": problem,
         "scopes": [
@@ -79,26 +83,31 @@ def document(
         ],
         "sums": found.as_json(),
         "left_out": dict(left_out),
-        "versions": [
-            {
-                "bucket": entry.bucket,
-                "fingerprint": entry.fingerprint,
-                "stage": entry.stage,
-                "action": action_of(entry, left_out),
-                "outcome": entry.outcome,
-                "version": entry.name,
-                "oldest_image": entry.oldest.isoformat(),
-                "newest_image": entry.newest.isoformat(),
-                "images": entry.images,
-                "calls": entry.calls,
-                **{key: value for key, value in (entry.details or {}).items() if key not in ("action", "calls")},
-            }
-            for entry in journal.versions()
-        ],
         "others": [
             {"image": image, "outcome": outcome, "reason": reason, "remedy": remedy}
             for image, outcome, reason, remedy in journal.others()
         ],
+    }
+    yield f'{json.dumps(head, indent=2)[:-2]},\n  "versions": ['
+    for number, entry in enumerate(journal.versions()):
+        comma = "," if number else ""
+        yield f"{comma}\n    {json.dumps(_entry_document(entry, action_of(entry, left_out)))}"
+    yield "\n  ]\n}\n"
+
+
+def _entry_document(entry: Entry, action: str) -> dict[str, Any]:
+    return {
+        "bucket": entry.bucket,
+        "fingerprint": entry.fingerprint,
+        "stage": entry.stage,
+        "action": action,
+        "outcome": entry.outcome,
+        "version": entry.name,
+        "oldest_image": entry.oldest.isoformat(),
+        "newest_image": entry.newest.isoformat(),
+        "images": entry.images,
+        "calls": entry.calls,
+        **{key: value for key, value in (entry.details or {}).items() if key not in ("action", "calls")},
     }
 
 

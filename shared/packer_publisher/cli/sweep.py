@@ -19,7 +19,7 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.durations import format_duration
 from packer_publisher.errors import PublisherError
 from packer_publisher.image import Platform
-from packer_publisher.sweep_log import counted
+from packer_publisher.wording import counted
 
 if TYPE_CHECKING:
     from packer_publisher.sweep import Sweep, Swept
