@@ -12,10 +12,10 @@ no_proxy_all := $(loopback)$(if $(NO_PROXY),$(comma)$(NO_PROXY))$(if $(no_proxy)
 export NO_PROXY := $(no_proxy_all)
 export no_proxy := $(no_proxy_all)
 
-.PHONY: help demo test check format bench proof lock clean
+.PHONY: help demo test check format bench bench-backfill proof lock clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 demo:  ## Watch three clouds fill one HCP Packer version, on this machine alone
 	@.ci/venv demo
@@ -38,12 +38,13 @@ format:  ## Format and mend what ruff can mend
 	$(VENV)/ruff format .
 	$(VENV)/ruff check --fix .
 
-bench:  ## Print what the benchmarks count: calls to the registry per event
+bench:  ## Print the calls to the registry per event, beside what is promised
 	@.ci/venv dev
-	@for bench in tests/bench/*.py; do \
-	    [ -f "$$bench" ] || { echo "There is no benchmark in tests/bench."; exit 1; }; \
-	    PYTHONPATH=. $(VENV)/python "$$bench" || exit 1; \
-	done
+	@$(VENV)/python -m tests.bench.call_counts
+
+bench-backfill:  ## Print the backfill's calls, time and memory, beside their limits (2 min; fails where one is missed)
+	@.ci/venv dev
+	@$(VENV)/python -m tests.bench.backfill
 
 proof:  ## Print the figures of the proof: interleavings, faults, histories, outage
 	@.ci/venv dev
