@@ -101,8 +101,11 @@ class Person(Stage):
         return max(versions, key=lambda version: int(version.name[1:])).fingerprint if versions else ""
 
     def _created(self, fingerprint: str) -> datetime:
-        """Return when the newest image of a version was created, as its clouds say now."""
-        images = [i for i in self.world.images.values() if i.tags.get("hcp-packer-fingerprint") == fingerprint]
+        """Return when the newest image that a version holds was created, as far as its cloud still has it."""
+        held = {
+            artifact for build in as_it_is(self.registry, BUCKET, fingerprint).builds for artifact in build.artifacts
+        }
+        images = [image for image in self.world.images.values() if held & set(image.artifacts)]
         return max((image.created_at for image in images), default=T0 - timedelta(days=1))
 
     def _rest(self) -> None:

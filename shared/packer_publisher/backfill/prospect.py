@@ -44,6 +44,7 @@ class Prospect:
     creates_bucket: bool = False
     channels: tuple[str, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
+    seen_whole: bool = False
 
     @property
     def details(self) -> dict[str, object]:
@@ -57,6 +58,7 @@ class Prospect:
             "creates_bucket": self.creates_bucket,
             "channels": list(self.channels),
             "problems": [list(problem) for problem in self.problems],
+            "seen_whole": self.seen_whole,
         }
 
 
@@ -90,7 +92,14 @@ def prospect(
         any(isinstance(step, CreateBucket) for step in settled.written),
         tuple(step.channel for step in settled.written if hasattr(step, "channel")),
         problems,
+        seen_whole(items, version),
     )
+
+
+def seen_whole(items: Sequence[Item], version: Version) -> bool:
+    """Return whether the survey found every image that a complete version holds: then it knows how old it is."""
+    listed_here = {artifact for build in version.builds for artifact in build.artifacts}
+    return version.complete and listed_here <= {artifact for item in items for artifact in item.image.artifacts}
 
 
 def left_to_events(items: Sequence[Item], version: Version, now: datetime) -> str:
@@ -155,7 +164,7 @@ def latest_would_move_back(
     """Return why completing these versions would point ``latest`` to an older image than now, "" where it would not.
 
     ``completing`` are fingerprints with the creation of their newest image. ``newest_image`` is that of the version
-    behind ``latest``, None where the survey did not find it: then its own creation in HCP counts.
+    behind ``latest``, None where the survey did not find all of its images: then its own creation in HCP counts.
     """
     since = newest_image or latest.created_at
     if not latest.fingerprint or since is None:

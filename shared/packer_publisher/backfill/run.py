@@ -105,7 +105,9 @@ class Backfill:
             known = self.journal.version(name, latest.fingerprint)
             looked = self.journal.versions("looked", bucket=name)
             completing = ((entry.fingerprint, entry.newest) for entry in looked if _completes(entry))
-            reason = latest_would_move_back(completing, latest, known.newest if known is not None else None)
+            seen = known is not None and (known.stage == "done" or bool((known.details or {}).get("seen_whole")))
+            newest = known.newest if known is not None and seen else None
+            reason = latest_would_move_back(completing, latest, newest)
             if reason:
                 found[name] = reason
         return found
