@@ -241,8 +241,10 @@ def test_all_problems_are_told_at_once_in_the_order_of_their_lines() -> None:
 
 def test_json_problems_have_lines_too() -> None:
     """Also of keys within lists and behind repeated ones, whose values count for nothing."""
-    text = '{"rules": [\n {"match": {"tags": {"a": "]}\\"", "a": {"x":\n [1]}}},\n  "buckte": "web"}\n]}'
-    assert "m.json, line 2: rules[0].match.tags.a is given twice (first in line 2); keep one of them" == refused(
+    text = (
+        '{"rules": [\n {"match": {"tags": {\n"a": {"regex": "]}\\""},\n"a": {"regex":\n [1]}}},\n  "bucket": "web"}\n]}'
+    )
+    assert "m.json, line 4: rules[0].match.tags.a is given twice (first in line 3); keep one of them" == refused(
         text, yaml=False
     )
     sound = '{"match": {"tags": {"a": "]}\\""}},\n  "bucket": "web"}'
@@ -314,6 +316,16 @@ def test_a_window_has_a_size_and_an_offset() -> None:
     assert [Window(timedelta(days=1)), Window(timedelta(hours=6), timedelta(hours=1))] == [
         target and target.group for target in groups
     ]
+
+
+def test_a_digest_tells_one_mapping_from_another() -> None:
+    """The same text has the same digest, rules as well as lists."""
+    texts = ("image,bucket\nami-0abcdef0,web\n", "image,bucket\nami-0abcdef0,api\n")
+    digests = [read_list(text, "images.csv").digest for text in texts]
+    digests += [read(rule({}, bucket=bucket)).digest for bucket in ("web", "api", "web")]
+    assert digests[2] == digests[4]
+    assert 4 == len(set(digests))
+    assert {12} == set(map(len, digests))
 
 
 def unlisted(text: str) -> str:

@@ -10,11 +10,11 @@ so the order in which they are found cannot matter. The time counts only where a
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from packer_publisher.durations import format_duration
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Image
 from packer_publisher.mapping_conditions import Condition, Groups
@@ -75,11 +75,15 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class ImageMapping:
-    """A mapping in which nothing is wrong: rules in order, or a list of images by their addresses."""
+    """A mapping in which nothing is wrong: rules in order, or a list of images by their addresses.
+
+    ``digest`` is twelve hex digits, the same for the same text: a run that goes on compares them.
+    """
 
     source: str
     rules: tuple[Rule, ...] = ()
     listed: Mapping[str, Rule] = field(default_factory=dict)
+    digest: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +127,27 @@ def place_by_mapping(image: Image, mapping: ImageMapping, policy: Policy, now: d
         if groups is not None:
             return _mapped(image, rule, groups, policy)
     return None
+
+
+def placer(mapping: ImageMapping, policy: Policy, now: datetime) -> Callable[[Image], Placement | None]:
+    """Return how a run places its images: by their contract tags where they carry any, else by the mapping.
+
+    A run has one ``now``, also where it goes on later: with another one a rule might take an image by its age that
+    another rule took before. What is returned raises Rejected, and may be called from several threads.
+    """
+
+    def where(image: Image) -> Placement | None:
+        if is_ours(image.tags, policy):
+            return place(image, policy)
+        mapped = place_by_mapping(image, mapping, policy, now)
+        return None if mapped is None else mapped.placement
+
+    return where
+
+
+def digest_of(text: str) -> str:
+    """Return the digest of a mapping's text."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
 def attempts(image: Image, mapping: ImageMapping, now: datetime) -> tuple[Attempt, ...]:
@@ -200,7 +225,7 @@ class _Filling:
             return self.required("fingerprint", target.fingerprint), ""
         if isinstance(target.group, Window):
             start = target.group.start(self.image.created_at)
-            window = f"the {format_duration(target.group.size)} that began {start:%Y-%m-%d %H:%M} UTC"
+            window = f"the {target.group.length} that began {start:%Y-%m-%d %H:%M} UTC"
             return fingerprint_of_window(bucket, target.group, self.image.created_at), window
         text = self.required("group", target.group)
         return fingerprint_of_text(bucket, text), shown(text)

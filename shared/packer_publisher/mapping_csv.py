@@ -9,7 +9,7 @@ from typing import Any
 
 from packer_publisher.document import MappingProblems, Problem, quoted
 from packer_publisher.errors import Rejected
-from packer_publisher.mapping import ImageMapping, Rule, Target
+from packer_publisher.mapping import ImageMapping, Rule, Target, digest_of
 from packer_publisher.mapping_fields import ADDRESSES, address_of
 from packer_publisher.mapping_templates import literal
 from packer_publisher.tag_values import parse_bucket, parse_component_type, parse_fingerprint
@@ -33,7 +33,7 @@ def read_list(text: str, source: str) -> ImageMapping:
     listed = reading.read(text)
     if reading.problems:
         raise MappingProblems(reading.problems)
-    return ImageMapping(source, listed=listed)
+    return ImageMapping(source, listed=listed, digest=digest_of(text))
 
 
 class _Reading:

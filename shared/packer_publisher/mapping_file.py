@@ -22,7 +22,7 @@ from packer_publisher.document import (
     read_text,
 )
 from packer_publisher.image import Platform
-from packer_publisher.mapping import ImageMapping, Rule, Target
+from packer_publisher.mapping import ImageMapping, Rule, Target, digest_of
 from packer_publisher.mapping_conditions import Condition, Equals, Matches, Present
 from packer_publisher.mapping_csv import LIST_TOO_LARGE, MOST_LIST_BYTES, read_list
 from packer_publisher.mapping_fields import FIELDS, LABELS, ONLY_ON, TAGS, is_field
@@ -80,7 +80,7 @@ def read_rules(text: str, source: str, *, yaml: bool) -> ImageMapping:
         raise MappingProblems([Problem(source, what, key=False)]) from error
     if reading.problems:
         raise MappingProblems(sorted(reading.problems, key=lambda problem: problem.line or 0))
-    return ImageMapping(source, rules=tuple(rules))
+    return ImageMapping(source, rules=tuple(rules), digest=digest_of(text))
 
 
 def schema() -> str:

@@ -32,9 +32,13 @@ class Window:
         first = _EPOCH + self.offset
         return first + (moment.astimezone(UTC) - first) // self.size * self.size
 
+    @property
+    def length(self) -> str:
+        """Return its size in words: ``day``, ``hour``, ``6h``."""
+        return {DAY: "day", HOUR: "hour"}.get(self.size) or format_duration(self.size)
+
     def __str__(self) -> str:
-        offset = f" from {format_duration(self.offset)} on" if self.offset else ""
-        return f"{format_duration(self.size)}{offset}"
+        return self.length + (f" from {format_duration(self.offset)} on" if self.offset else "")
 
 
 BY_NAME = parse_template("{name}")

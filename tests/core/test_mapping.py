@@ -6,8 +6,9 @@ from datetime import datetime, timedelta, timezone
 
 import pytest
 
+from packer_publisher.errors import Rejected
 from packer_publisher.image import Image, Platform
-from packer_publisher.mapping import place_by_mapping
+from packer_publisher.mapping import place_by_mapping, placer
 from packer_publisher.mapping_csv import read_list
 from packer_publisher.mapping_versions import fingerprint_of_text
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
@@ -59,6 +60,17 @@ def test_an_image_with_a_contract_tag_is_placed_by_its_tags_alone(key: str) -> N
     assert place_by_mapping(image(tags={key: "web"}), one("{}"), EVERYTHING, NOW) is None
 
 
+def test_a_run_places_by_tags_where_there_are_any() -> None:
+    """The tags' own place, their own errors, and the mapping for the rest."""
+    where = placer(one("{name: web}"), EVERYTHING, NOW)
+    tags = {"hcp-packer-bucket": "tagged", "hcp-packer-fingerprint": "a1"}
+    placements = [where(image(name="web", tags=tags)), where(image(name="web")), where(image(name="other"))]
+    assert ["tagged", "web", None] == [placement and placement.bucket for placement in placements]
+    with pytest.raises(Rejected) as caught:
+        where(image(name="web", tags={"hcp-packer-bucket": "tagged"}))
+    assert "web (gce:project-1): tag hcp-packer-fingerprint is missing" == str(caught.value)
+
+
 VERSION = image(Platform.AZURE, "golden/ubuntu-noble/1.10.0", labels=GALLERY)
 AMI = image(Platform.AWS, identifier="ami-0abc", tags={"Team": "web", "empty": ""}, description="Golden, 24.04")
 
@@ -80,7 +92,7 @@ AMI = image(Platform.AWS, identifier="ami-0abc", tags={"Team": "web", "empty": "
         (AMI, "{architecture: arm64}", "it has no architecture"),
         (AMI, "{name: Ubuntu-24}", "name is ubuntu-24, not Ubuntu-24"),
         (image(Platform.AZURE), "{name: Ubuntu-24}", ""),
-        (image(Platform.AZURE, tags={"TEAM": "web"}), "{tags: {team: web}}", ""),
+        (image(Platform.AZURE, tags={"TEAM": "web"}), "{tags: {Team: web}}", ""),
         (image(family="ubuntu"), "{family: ubuntu, labels: {licenses: {present: false}}}", ""),
         (image(labels=(("disk_size_gb", "10"),)), "{labels: {disk_size_gb: '10'}}", ""),
         (VERSION, "{gallery: Golden, image_definition: ubuntu-noble, image_version: 1.10.0}", ""),
