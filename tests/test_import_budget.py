@@ -33,10 +33,13 @@ SDKS = (
     "httpx",
     "requests",
     "moto",
+    "re2",
     "starlette",
     "yaml",
 )
 NOT_YET = (
+    "packer_publisher.mapping",
+    "packer_publisher.mapping_file",
     "packer_publisher.registry",
     "packer_publisher.cli",
     "packer_publisher.local",

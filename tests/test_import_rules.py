@@ -99,6 +99,7 @@ def test_what_is_imported_is_declared(graph: grimp.ImportGraph) -> None:
         "mypy_boto3_ec2": "boto3-stubs",
         "mypy_boto3_events": "boto3-stubs",
         "mypy_boto3_sqs": "boto3-stubs",
+        "re2": "google-re2",
         "yaml": "pyyaml",
     }
     imported = {

@@ -17,6 +17,7 @@ from packer_publisher.errors import ConfigurationError
 
 VARIABLE = "PUBLISHER_CONFIG"
 MOST_BYTES = 1024 * 1024
+TOO_LARGE = "is larger than 1 MiB; a configuration document is a few pages at most"
 MOST_LEVELS = 16  # the document itself needs four; beyond that a parser only spends time
 REMEDY = "`packer-publisher config validate FILE` checks a document, `packer-publisher config schema` has the rules"
 
@@ -41,13 +42,25 @@ class Problem:
 class ConfigurationProblems(ConfigurationError):
     """The one error that tells all problems of a configuration, each in a line of its own."""
 
+    subject = "the configuration"
+    checked_by = REMEDY
+
     def __init__(self, problems: Sequence[Problem]) -> None:
         self.problems = tuple(problems)
         message = str(self.problems[0])
         if len(self.problems) > 1:
             lines = "".join(f"\n  - {problem}" for problem in self.problems)
-            message = f"the configuration has {len(self.problems)} problems:{lines}"
-        super().__init__(message, remedy=REMEDY)
+            message = f"{self.subject} has {len(self.problems)} problems:{lines}"
+        super().__init__(message, remedy=self.checked_by)
+
+
+class MappingProblems(ConfigurationProblems):
+    """The one error that tells all problems of a mapping."""
+
+    subject = "the mapping"
+    checked_by = (
+        "`packer-publisher mapping validate FILE` checks a mapping, `packer-publisher mapping schema` has the rules"
+    )
 
 
 class Number(str):
@@ -127,29 +140,41 @@ def read_document(path: Path) -> Document:
 
     Raises ConfigurationError.
     """
+    text = read_file(path, MOST_BYTES, TOO_LARGE)
+    return read_text(text, str(path), yaml=path.suffix.lower() != ".json")
+
+
+def read_file(path: Path, most: int, too_large: str) -> str:
+    """Return the text of a file in UTF-8 of at most ``most`` bytes. Raises ConfigurationError."""
     source = str(path)
     try:
         with path.open("rb") as file:
-            raw = file.read(MOST_BYTES + 1)
+            raw = file.read(most + 1)
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else str(error)
         raise ConfigurationProblems([Problem(source, f"cannot be read ({reason})", key=False)]) from error
+    if len(raw) > most:
+        raise ConfigurationProblems([Problem(source, too_large, key=False)])
     try:
-        text = raw.decode("utf-8-sig")
+        return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        if len(raw) <= MOST_BYTES:
-            raise ConfigurationProblems(
-                [Problem(source, f"is not UTF-8 (byte {error.start + 1}); save it as UTF-8", key=False)]
-            ) from error
-        text = ""  # the cut may have split a letter; the size is the reason to name
-    _check_size(len(raw), source)
-    return read_text(text, source, yaml=path.suffix.lower() != ".json")
+        raise ConfigurationProblems(
+            [Problem(source, f"is not UTF-8 (byte {error.start + 1}); save it as UTF-8", key=False)]
+        ) from error
 
 
-def read_text(text: str, source: str, *, yaml: bool) -> Document:
-    """Return the document in a text. Raises ConfigurationError for bad syntax and for repeated keys."""
-    _check_size(len(text.encode("utf-8", "surrogatepass")), source)
+def read_text(text: str, source: str, *, yaml: bool, numbered: bool = False) -> Document:
+    """Return the document in a text. Raises ConfigurationError for bad syntax and for repeated keys.
+
+    With ``numbered`` the lines of keys are known in JSON, too; the functions' one long line has no use for them.
+    """
+    if len(text.encode("utf-8", "surrogatepass")) > MOST_BYTES:
+        raise ConfigurationProblems([Problem(source, TOO_LARGE, key=False)])
     root = _read_yaml(text, source) if yaml else _read_json(text, source)
+    if numbered and not yaml:
+        from packer_publisher.json_lines import number_lines
+
+        number_lines(root, text)
     problems = list(_repeated(root, "", source))
     if problems:
         raise ConfigurationProblems(problems)
@@ -159,13 +184,6 @@ def read_text(text: str, source: str, *, yaml: bool) -> Document:
 def to_json(document: Document) -> str:
     """Return a document as the JSON that packaging puts beside a function: every scalar stays text."""
     return json.dumps(document.root, indent=2, ensure_ascii=False) + "\n"
-
-
-def _check_size(size: int, source: str) -> None:
-    if size > MOST_BYTES:
-        raise ConfigurationProblems(
-            [Problem(source, "is larger than 1 MiB; a configuration document is a few pages at most", key=False)]
-        )
 
 
 def _read_json(text: str, source: str) -> Any:
@@ -184,7 +202,7 @@ def _read_json(text: str, source: str) -> Any:
         raise ConfigurationProblems([Problem(source, what + hint, error.lineno, key=False)]) from error
     except RecursionError as error:
         raise ConfigurationProblems(
-            [Problem(source, "is nested too deeply; the document has four levels", key=False)]
+            [Problem(source, f"is nested too deeply; {MOST_LEVELS} levels are the most", key=False)]
         ) from error
     return root
 

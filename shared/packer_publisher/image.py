@@ -125,7 +125,8 @@ class Image:
     ``labels`` are those that Packer's own plugin would write. ``source`` is the exact parent image where the cloud
     knows it for certain. ``rival`` names an older image of the same owner, component type and region, which takes
     precedence. ``stands_behind`` is set on an image that is only the source of the one to be listed (Azure: a managed
-    image where gallery versions are the artifacts): labels of the build that was made from it.
+    image where gallery versions are the artifacts): labels of the build that was made from it. ``description`` and
+    ``family`` (Google's) are "" where there is none.
     """
 
     ref: ImageRef
@@ -142,6 +143,8 @@ class Image:
     lacks: str = ""
     rival: str = ""
     stands_behind: tuple[tuple[str, str], ...] = ()
+    description: str = ""
+    family: str = ""
 
     @property
     def platform(self) -> Platform:

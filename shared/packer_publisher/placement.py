@@ -70,12 +70,18 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Override:
-    """What a person says on the command line in place of tags; empty fields leave the tag in force."""
+    """What a person says in place of tags, on the command line or in a mapping; empty fields leave the tag in force.
+
+    ``labels`` are build labels besides those of the tags, and win over them. ``origin`` is what errors name beside the
+    image: the file, line and rule that says so.
+    """
 
     bucket: str = ""
     fingerprint: str = ""
     component_type: str = ""
     expects: tuple[str, ...] = ()
+    labels: tuple[tuple[str, str], ...] = ()
+    origin: str = ""
 
 
 def is_ours(tags: object, policy: Policy) -> bool:
@@ -98,7 +104,8 @@ def place(image: Image, policy: Policy, override: Override | None = None) -> Pla
             return None
         return _placed(image, fields, policy, override)
     except Rejected as problem:
-        raise Rejected(f"{image.at}: {problem}", remedy=problem.remedy) from None
+        at = ": ".join(filter(None, (image.at, override.origin if override else "")))
+        raise Rejected(f"{at}: {problem}", remedy=problem.remedy) from None
 
 
 def policy_for(bucket: str, policy: Policy) -> BucketPolicy:
@@ -161,6 +168,8 @@ def _placed(image: Image, fields: Mapping[str, str], policy: Policy, override: O
                 remedy=f"set both {keys[name]} and {keys[other]} on the image, or neither",
             )
     google = image.platform is Platform.GCE
+    said = {name: name.replace("_", " ") for name in _said(override)}
+    keys |= said  # no tag is to blame for what a person says
     bucket = parse_bucket(keys["bucket"], fields["bucket"])
     rules = policy_for(bucket, policy)
     fingerprint = parse_fingerprint(
@@ -179,21 +188,26 @@ def _placed(image: Image, fields: Mapping[str, str], policy: Policy, override: O
     return Placement(
         bucket=rules.name or bucket,
         fingerprint=fingerprint,
-        component_type=_component_type(image, keys["component_type"], fields.get("component_type", "")),
+        component_type=_component_type(
+            image,
+            keys["component_type"],
+            fields.get("component_type", ""),
+            label=google and "component_type" not in said,
+        ),
         policy=rules,
         expects=_distinct(expects, keys["expects"]),
         regions=tuple(dict.fromkeys(parse_region(keys["regions"], region) for region in regions)),
         region=fields.get("region", ""),
         source_image=fields.get("source_image", ""),
         channels=channels,
-        labels=_labels(image, policy),
+        labels=_labels(image, policy, override.labels if override else ()),
         notes=notes,
     )
 
 
-def _component_type(image: Image, key: str, value: str) -> str:
+def _component_type(image: Image, key: str, value: str, *, label: bool) -> str:
     if value:
-        name = parse_component_type(key, value, google=image.platform is Platform.GCE)
+        name = parse_component_type(key, value, google=label)
         if platform_of(name) not in (None, image.platform):
             raise Rejected(
                 f"{key} {shown(value)!r} is the name of a builder for {platform_of(name)}, and the image is on "
@@ -227,7 +241,7 @@ def _channels(key: str, names: list[str], rules: BucketPolicy) -> tuple[tuple[st
     return tuple(wanted[fold] for fold in sorted(wanted)), tuple(notes)
 
 
-def _labels(image: Image, policy: Policy) -> tuple[tuple[str, str], ...]:
+def _labels(image: Image, policy: Policy, said: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
     allowed = set(policy.contract.label_keys)
     labels: dict[str, str] = {}
     for key, value in image.tags.items():
@@ -235,11 +249,18 @@ def _labels(image: Image, policy: Policy) -> tuple[tuple[str, str], ...]:
         if not prefixed and key not in allowed:
             continue
         name = key.removeprefix(LABEL_PREFIX) if prefixed else key
-        if not _LABEL_KEY.fullmatch(name):
-            raise Rejected(f"tag {shown(key)} does not give a label name of 1 to 63 letters, digits, . _ / -")
-        if name.casefold() in RESERVED_LABELS:
-            raise Rejected(f"tag {shown(key)} would set the label {name}, which this program keeps for itself")
+        _check_label(f"tag {shown(key)}", name)
         labels[name] = check_text(key, value)[:MAX_LABEL_VALUE]
+    for name, value in said:
+        _check_label(f"label {shown(name)}", name)
+        labels[name] = check_text(name, value, kind="label")[:MAX_LABEL_VALUE]
     if len(labels) > MAX_LABELS:
-        raise Rejected(f"tags give {len(labels)} build labels, more than {MAX_LABELS}")
+        raise Rejected(f"{'tags and rule' if said else 'tags'} give {len(labels)} build labels, more than {MAX_LABELS}")
     return tuple(sorted(labels.items()))
+
+
+def _check_label(what: str, name: str) -> None:
+    if not _LABEL_KEY.fullmatch(name):
+        raise Rejected(f"{what} does not give a label name of 1 to 63 letters, digits, . _ / -")
+    if name.casefold() in RESERVED_LABELS:
+        raise Rejected(f"{what} would set the label {name}, which this program keeps for itself")

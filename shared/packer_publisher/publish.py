@@ -37,6 +37,9 @@ from packer_publisher.steps import (
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
+Placer = Callable[[Image], Placement | None]
+"""Says where an image without contract tags belongs, None where it belongs nowhere; raises Rejected as ``place``."""
+
 OFF = "HCP_PACKER_REGISTRY is off: nothing was written"
 ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
@@ -127,11 +130,18 @@ class Publisher:
         return publication.report
 
     def publish(
-        self, ref: ImageRef, deadline: Deadline, *, override: Override | None = None, dry_run: bool = False
+        self,
+        ref: ImageRef,
+        deadline: Deadline,
+        *,
+        override: Override | None = None,
+        untagged: Placer | None = None,
+        dry_run: bool = False,
     ) -> Publication:
         """Converge the version of one image; with ``dry_run`` only say what would be written.
 
-        An unknown image gives a REJECTED report with neither ``image`` nor ``error``.
+        ``untagged`` says where an image without contract tags belongs. An unknown image gives a REJECTED report with
+        neither ``image`` nor ``error``.
         """
         image: Image | None = None
         placement: Placement | None = None
@@ -141,12 +151,17 @@ class Publisher:
             if image is None:
                 reason = "the image does not exist, or its cloud does not show it yet"
                 return Publication(_report(Outcome.REJECTED, ref, reason=reason))
-            early = self._without_registry(ref, image, override)
+            early = self._without_registry(ref, image, named=override is not None or untagged is not None)
             if early is not None:
                 return Publication(early, image)
             placement = place(image, self.policy, override)
+            if placement is None and untagged is not None:
+                placement = untagged(image)
             if placement is None:
-                return Publication(_report(Outcome.IGNORED, ref, image, reason="carries no contract tag"), image)
+                reason = "carries no contract tag" + (
+                    ", and the mapping puts it nowhere" if untagged is not None else ""
+                )
+                return Publication(_report(Outcome.IGNORED, ref, image, reason=reason), image)
             if self._off:
                 return Publication(_report(Outcome.IGNORED, ref, image, placement, OFF), image, placement)
             (publication,) = self._converge((Item(image, placement),), deadline, dry_run=dry_run)
@@ -180,13 +195,16 @@ class Publisher:
         except (Rejected, RegistryRefused) as problem:
             return tuple(_rejected(item.image.ref, item.image, item.placement, problem) for item in items)
 
-    def _without_registry(self, ref: ImageRef, image: Image, override: Override | None) -> Report | None:
-        """Return the report of an image that needs no look at the registry, None for one that does."""
+    def _without_registry(self, ref: ImageRef, image: Image, *, named: bool) -> Report | None:
+        """Return the report of an image that needs no look at the registry, None for one that does.
+
+        ``named`` says that an image without contract tags may be placed all the same.
+        """
         if ref.owner_id and image.ref.owner_id.casefold() != ref.owner_id.casefold():
             return _report(
                 Outcome.IGNORED, ref, image, reason=f"belongs to {image.owner}, whose own function records it"
             )
-        if override is None and not is_ours(image.tags, self.policy):
+        if not named and not is_ours(image.tags, self.policy):
             return _report(Outcome.IGNORED, ref, image, reason="carries no contract tag")
         match image.state:
             case ImageState.PENDING:

@@ -43,15 +43,15 @@ _PLATFORMS = {
 }
 
 
-def check_text(key: str, value: object) -> str:
+def check_text(key: str, value: object, kind: str = "tag") -> str:
     """Return a tag's value stripped of surrounding blanks; control characters and huge values are refused."""
     if not isinstance(value, str):
-        raise Rejected(f"tag {shown(key)} is not text")
+        raise Rejected(f"{kind} {shown(key)} is not text")
     if len(value) > MAX_VALUE:
-        raise Rejected(f"tag {shown(key)} is {len(value)} characters long, more than {MAX_VALUE}")
+        raise Rejected(f"{kind} {shown(key)} is {len(value)} characters long, more than {MAX_VALUE}")
     text = value.strip(" ")
     if not text.isprintable():
-        raise Rejected(f"tag {shown(key)} contains control characters: {shown(value)}")
+        raise Rejected(f"{kind} {shown(key)} contains control characters: {shown(value)}")
     return text
 
 

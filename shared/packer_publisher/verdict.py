@@ -12,7 +12,7 @@ from packer_publisher.placement import Item
 from packer_publisher.plan import abandoned, template_differs
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Version
-from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, are_siblings, standings
+from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, are_siblings, seniority, standings
 from packer_publisher.wording import listed, shown
 
 NEW_FINGERPRINT = "build it again with a new fingerprint"
@@ -182,7 +182,7 @@ def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Ve
     rival = item.image.rival or next(
         (
             other.image.at
-            for other in sorted(items, key=lambda other: other.image.created_at)
+            for other in sorted(items, key=seniority)
             if other is not item
             and other.placement.component_type.casefold() == item.placement.component_type.casefold()
         ),

@@ -80,7 +80,7 @@ class _Composer:
         if getattr(event, "tag", None) not in (None, "!"):
             raise self.refused(event, "uses a tag (!name), which is not allowed; leave it out, scalars stay text")
         if level > MOST_LEVELS:
-            raise self.refused(event, "is nested too deeply; the document has four levels")
+            raise self.refused(event, f"is nested too deeply; {MOST_LEVELS} levels are the most")
         if isinstance(event, MappingStartEvent):
             return self.mapping(level)
         if isinstance(event, SequenceStartEvent):

@@ -25,14 +25,15 @@ from packer_publisher.local.aws import LocalAccount, LocalAWS
 
 
 def test_an_image_is_described_with_all_that_the_flow_needs(account: LocalAccount) -> None:
-    """Owner, region, name, state, time, tags, architecture and the AMI that its instance was launched from."""
+    """Owner, region, name, state, time, tags, architecture, description, and the AMI that it was launched from."""
     identifier = account.create("base-1", TAGS, architecture="arm64", created=minutes(30))
+    account.record("us-east-1", identifier).description = "Golden, 24.04"
 
     image = describe(aws(account), account, "us-east-1", identifier)
 
     assert ImageRef(Platform.AWS, account.account_id, "us-east-1", identifier) == image.ref
     assert ("base-1", ImageState.AVAILABLE, minutes(30)) == (image.name, image.state, image.created_at)
-    assert (TAGS, "arm64") == (image.tags, image.architecture)
+    assert (TAGS, "arm64", "Golden, 24.04") == (image.tags, image.architecture, image.description)
     assert account.record("us-east-1", identifier).source_image_id == image.source
     assert (Artifact("us-east-1", identifier),) == image.artifacts
     assert image.whole is None

@@ -57,7 +57,16 @@ def test_an_image_as_packer_would_register_it(compute: ComputeEngine, google: Go
         "https://www.googleapis.com/compute/v1/projects/debian-cloud/global/licenses/debian-12",
         "https://www.googleapis.com/compute/v1/projects/img-proj/global/licenses/own",
     ]
-    _, last = compute.insert_image("web-1", zone="europe-west1-b", labels=LABELS, licenses=licenses, diskSizeGb="20")
+    told = "Web, 24.04"
+    _, last = compute.insert_image(
+        "web-1",
+        zone="europe-west1-b",
+        labels=LABELS,
+        licenses=licenses,
+        diskSizeGb="20",
+        description=told,
+        family="web",
+    )
     assert Image(
         ref=ref("web-1"),
         name="web-1",
@@ -75,6 +84,8 @@ def test_an_image_as_packer_would_register_it(compute: ComputeEngine, google: Go
         ),
         identity=(("image_id", last["resource"]["labels"]["image_id"]), ("project_id", "img-proj")),
         whole=True,
+        description="Web, 24.04",
+        family="web",
     ) == described(google)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -26,6 +28,7 @@ from packer_publisher.durations import format_duration
 from packer_publisher.policy import LABEL_PREFIX, Policy
 
 if TYPE_CHECKING:
+    from packer_publisher.cli.mapping import Consultation
     from packer_publisher.image import Image
     from packer_publisher.placement import Placement
     from packer_publisher.publish import Publication
@@ -33,26 +36,50 @@ if TYPE_CHECKING:
 
 @click.command()
 @image_options
-def explain(**options: Any) -> None:
+@click.option(
+    "--mapping", metavar="FILE", type=click.Path(path_type=Path), help="Mapping that places images without tags."
+)
+def explain(mapping: Path | None, **options: Any) -> None:
     """Say where IMAGE belongs and why, what would be written and what is missing.
 
-    Nothing is written, neither to HCP Packer nor to a cloud. IMAGE and the options are those of publish.
+    Nothing is written, neither to HCP Packer nor to a cloud. IMAGE and the options are those of publish. With
+    --mapping it says, too, which rule takes the image, or of each rule why it does not.
     """
     invocation = Invocation(**options)
-    publication, policy = invocation.run(dry_run=True)
+    consultation = _consultation(mapping, invocation)
+    publication, policy = invocation.run(
+        dry_run=True, untagged=consultation.place if consultation is not None else None
+    )
     status = status_of(publication)
     if invocation.as_json:
         found = as_json(publication, dry_run=True)
         found["tags"] = _tags(publication.image, policy)
         found["rules"] = dict(_rules(publication.placement, policy))
+        if consultation is not None and publication.image is not None:
+            found["mapping"] = consultation.as_json(publication.image, policy)
         click.echo(json.dumps(found, indent=2))
     else:
-        click.echo("\n".join(_lines(publication, policy)))
+        click.echo("\n".join(_lines(publication, policy, consultation)))
     if status:
         raise Failure(*complaint(publication, policy), status)
 
 
-def _lines(publication: Publication, policy: Policy) -> Iterator[str]:
+def _consultation(mapping: Path | None, invocation: Invocation) -> Consultation | None:
+    """Return the mapping to ask, None where none is given. Raises ConfigurationError for one that is broken."""
+    if mapping is None:
+        return None
+    said = {"--bucket": invocation.bucket, "--fingerprint": invocation.fingerprint}
+    said |= {"--component-type": invocation.component_type, "--expects": " ".join(invocation.expects)}
+    for option, value in said.items():
+        if value:
+            raise click.UsageError(f"{option} and --mapping both say where the image belongs; leave out one of them")
+    from packer_publisher.cli.mapping import Consultation
+    from packer_publisher.mapping_file import read_mapping
+
+    return Consultation(read_mapping(mapping), datetime.now(UTC))
+
+
+def _lines(publication: Publication, policy: Policy, consultation: Consultation | None) -> Iterator[str]:
     yield headline(publication, predicted=True)
     image = publication.image
     if image is not None:
@@ -60,6 +87,9 @@ def _lines(publication: Publication, policy: Policy) -> Iterator[str]:
         yield from ("", "Tags read")
         tags = _tags(image, policy)
         yield from facts((key, safe(value)) for key, value in tags.items()) or ["  (none of the contract)"]
+        if consultation is not None:
+            yield ""
+            yield from consultation.lines(image, policy)
     if publication.placement is not None:
         yield from ("", "Rules applied")
         yield from facts((name, value) for name, value in _rules(publication.placement, policy))
@@ -78,7 +108,7 @@ def _image(image: Image) -> list[tuple[str, str | list[str]]]:
     return [
         ("name", safe(image.name)),
         ("state", str(image.state)),
-        ("created", f"{image.created_at:%Y-%m-%d %H:%M:%S} UTC"),
+        ("created", f"{image.created_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"),
         ("architecture", image.architecture or "not known"),
         ("source", safe(image.source or "")),
         (

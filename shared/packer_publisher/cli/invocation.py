@@ -18,7 +18,8 @@ from packer_publisher.errors import ConfigurationError, Rejected
 from packer_publisher.tag_values import parse_bucket, parse_component_type, parse_expected, parse_fingerprint
 
 if TYPE_CHECKING:
-    from packer_publisher.placement import Override
+    from packer_publisher.image import Image
+    from packer_publisher.placement import Override, Placement
     from packer_publisher.policy import Policy
     from packer_publisher.publish import Publication
 
@@ -80,18 +81,28 @@ class Invocation:
     timeout: float
     as_json: bool
 
-    def run(self, *, dry_run: bool) -> tuple[Publication, Policy]:
+    def run(
+        self, *, dry_run: bool, untagged: Callable[[Image, Policy], Placement | None] | None = None
+    ) -> tuple[Publication, Policy]:
         """Return what became of the image, and the policy it was judged by.
 
-        Raises ConfigurationError for a bad address or configuration; other errors are in the publication.
+        ``untagged`` says where an image without contract tags belongs. Raises ConfigurationError for a bad address or
+        configuration; other errors are in the publication.
         """
         from packer_publisher.runtime import open_publisher
 
         ref = read_address(self.image, region=self.region, project=self.project, environ=os.environ)
         override = self.override()
         publisher = open_publisher(ref.platform, self.environment(os.environ))
-        publication = publisher.publish(ref, Deadline.after(self.timeout), override=override, dry_run=dry_run)
-        return publication, publisher.policy
+        policy = publisher.policy
+        publication = publisher.publish(
+            ref,
+            Deadline.after(self.timeout),
+            override=override,
+            untagged=None if untagged is None else lambda image: untagged(image, policy),
+            dry_run=dry_run,
+        )
+        return publication, policy
 
     def override(self) -> Override | None:
         """Return what the options say in place of tags, None where they say nothing."""

@@ -27,6 +27,10 @@ COMMANDS = {
         "Bring the images that exist already into their buckets.",
     ),
     "versions": ("packer_publisher.cli.versions:versions", "Complete or abandon a version that waits."),
+    "mapping": (
+        "packer_publisher.cli.mapping:mapping",
+        "Check a mapping, which says where images without tags belong.",
+    ),
     "config": ("packer_publisher.cli.config:config", "Check the configuration document."),
     "registry": ("packer_publisher.cli.registry:registry", "Run a local registry to try things out."),
     "demo": ("packer_publisher.cli.demo:demo", "Watch three clouds complete one version, on this machine alone."),
@@ -35,7 +39,7 @@ COMMANDS = {
 """Each command, where it lives and what the list of commands says of it: listing them imports none."""
 
 EXTRAS = {
-    "boto3": "aws", "botocore": "aws", "azure": "azure", "google": "gcp", "yaml": "cli", "rich": "cli",
+    "boto3": "aws", "botocore": "aws", "azure": "azure", "google": "gcp", "yaml": "cli", "rich": "cli", "re2": "cli",
     "starlette": "local", "uvicorn": "local", "moto": "local",
 }  # fmt: skip
 """The extra of the package that brings a module."""

@@ -77,6 +77,7 @@ def read_image(description: ImageTypeDef, region: str) -> Found:
         tags={tag.get("Key", ""): tag.get("Value", "") for tag in description.get("Tags", ())},
         architecture=_ARCHITECTURES.get(description.get("Architecture", "")),
         source=(source or None) if launched else None,
+        description=description.get("Description", ""),
         whole=None if state is ImageState.AVAILABLE else False,
         lacks="" if state is ImageState.AVAILABLE else f"the image is {state}",
     )

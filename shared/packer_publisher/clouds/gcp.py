@@ -169,6 +169,8 @@ class GoogleCloud:
             artifacts=(Artifact(self._region(found, tags, owner), found.name),),
             tags=tags,
             architecture=_ARCHITECTURES.get(found.architecture),
+            description=found.description,
+            family=found.family,
             labels=tuple(sorted((key, text) for key, text in labels.items() if text)),
             identity=(("image_id", str(found.id)), ("project_id", owner)),
         )
