@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 
 from packer_publisher.backfill.asked import Asked
@@ -46,7 +47,7 @@ def open_journal(path: Path, asked: Asked, *, resume: bool) -> Journal:
         _remove(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     journal = Journal(path)
-    journal.note(asked=asked.text, stage=BEGUN)
+    journal.note(asked=asked.text, stage=BEGUN, begun_at=datetime.now(UTC).isoformat())
     return journal
 
 

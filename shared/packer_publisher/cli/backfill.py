@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from packer_publisher.backfill.asked import Asked, Place
     from packer_publisher.backfill.journal import Journal
     from packer_publisher.backfill.run import Backfill
+    from packer_publisher.mapping import ImageMapping
     from packer_publisher.settings import Settings
 
 CLOUDS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
@@ -60,6 +61,13 @@ class DayType(click.ParamType[datetime]):
 @click.option(
     "--expects", metavar="NAMES", multiple=True, help="What every version consists of, besides what is found."
 )
+@click.option(
+    "--mapping",
+    "mapping_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rules or a list that place images without tags.",
+)
 @click.option("--rate", type=click.FloatRange(0.1), metavar="N", help="At most N requests to HCP a second.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Workers.")
 @click.option("--allow-latest-to-move-back", "back", is_flag=True, help="Also buckets whose newest image is there.")
@@ -77,8 +85,8 @@ class DayType(click.ParamType[datetime]):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout; needs --yes or --dry-run.")
 def backfill(
     cloud: str, bucket: str, only: tuple[str, ...], since: datetime | None, until: datetime | None, limit: int | None,
-    expects: tuple[str, ...], rate: float | None, concurrency: int, back: bool, dry_run: bool,
-    detailed_exitcode: bool, yes: bool, resume: bool, journal: Path | None, config: str | None, as_json: bool,
+    expects: tuple[str, ...], mapping_file: Path | None, rate: float | None, concurrency: int, back: bool,
+    dry_run: bool, detailed_exitcode: bool, yes: bool, resume: bool, journal: Path | None, config: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring the images that CLOUD holds already into their buckets, as whole versions, in the order of their images.
 
@@ -89,17 +97,20 @@ def backfill(
     invocation = Invocation("", None, None, bucket, "", "", expects, config, 0, as_json)
     override = invocation.override()  # refuses names that are none
     environ = invocation.environment(os.environ)
-    settings, place = _rules(environ)
     from packer_publisher.backfill.asked import Asked
+    from packer_publisher.settings import Settings
 
+    settings = Settings.from_environment(environ)
+    mapping = _mapping(mapping_file)
     names = tuple(str(CLOUDS[name]) for name in (CLOUDS if cloud == "all" else (cloud,)))
     asked = Asked(
         names, tuple(sorted(only)), bucket, since, until, limit, override.expects if override else (), back,
-        rules=settings.digest,
+        tagged=mapping is None, rules=settings.digest + (mapping.digest if mapping else ""),
     )  # fmt: skip
     with _journal(asked, journal, resume=resume, dry_run=dry_run) as book, Meter() as meter:
         from packer_publisher.runtime import open_backfill
 
+        place = _place(settings, mapping, book)
         with open_backfill(book, asked, environ, place, workers=concurrency, rate=rate) as run:
             _run(run, meter, dry_run=dry_run, detailed=detailed_exitcode, yes=yes, as_json=as_json)
 
@@ -181,13 +192,22 @@ def _refuse(
         raise ConfigurationError("--since is not before --until", remedy="name a time that is")
 
 
-def _rules(environ: dict[str, str]) -> tuple[Settings, Place]:
-    """Return the settings, and how images are placed by them."""
-    from packer_publisher.placement import place
-    from packer_publisher.settings import Settings
+def _mapping(path: Path | None) -> ImageMapping | None:
+    if path is None:
+        return None
+    from packer_publisher.mapping_file import read_mapping
 
-    settings = Settings.from_environment(environ)
-    return settings, lambda image: place(image, settings.policy)
+    return read_mapping(path)
+
+
+def _place(settings: Settings, mapping: ImageMapping | None, journal: Journal) -> Place:
+    """Return how images are placed; what a mapping says of an image's age is counted from the run's beginning."""
+    from packer_publisher.mapping import placer
+    from packer_publisher.placement import place
+
+    if mapping is None:
+        return lambda image: place(image, settings.policy)
+    return placer(mapping, settings.policy, datetime.fromisoformat(journal.facts()["begun_at"]))
 
 
 @contextmanager
