@@ -86,7 +86,8 @@ class DayType(click.ParamType[datetime]):
 def backfill(
     cloud: str, bucket: str, only: tuple[str, ...], since: datetime | None, until: datetime | None, limit: int | None,
     expects: tuple[str, ...], mapping_file: Path | None, rate: float | None, concurrency: int, back: bool,
-    dry_run: bool, detailed_exitcode: bool, yes: bool, resume: bool, journal: Path | None, config: str | None, as_json: bool,
+    dry_run: bool, detailed_exitcode: bool, yes: bool, resume: bool, journal: Path | None, config: str | None,
+    as_json: bool,
 ) -> None:  # fmt: skip
     """Bring the images that CLOUD holds already into their buckets, as whole versions, in the order of their images.
 
