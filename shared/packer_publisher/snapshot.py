@@ -71,6 +71,19 @@ class Channel:
     version_name: str = ""
     exists: bool = True
     problem: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArtifact:
+    """One place where an image is registered: a hit of the search by external identifier, with the whole build."""
+
+    bucket: str
+    fingerprint: str
+    version_id: str
+    version_name: str
+    version_status: str
+    build: Build
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.registry import decoding
-from packer_publisher.snapshot import Bucket, Build, Channel, Version
+from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
 
@@ -113,6 +113,23 @@ class ModelRegistry:
     ) -> Bucket:
         body = {"description": description, "labels": dict(labels)}
         return decoding.bucket(self._ask("UpdateBucket", self.model.update_bucket, bucket, body)["bucket"], bucket)
+
+    def search_artifact(
+        self,
+        external_identifier: str,
+        platform: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        limit: int | None = None,
+    ) -> tuple[FoundArtifact, ...]:
+        body = {"external_identifier": external_identifier, "platform": platform}
+        document = self._ask("SearchExternalArtifact", self.model.search_external_artifact, body)
+        return tuple(map(decoding.found_artifact, document["artifacts"][:limit]))
+
+    def list_channels(self, bucket: str, deadline: Deadline, project: str | None = None) -> tuple[Channel, ...]:
+        document = self._ask("ListChannels", self.model.list_channels, bucket)
+        return tuple(map(decoding.channel, document["channels"]))
 
     def get_channel(self, bucket: str, channel: str, deadline: Deadline, project: str | None = None) -> Channel | None:
         try:
