@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from packer_publisher.ancestry import Ancestors
 from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Settled, converge
 from packer_publisher.deadline import Deadline
@@ -87,6 +88,7 @@ class Publisher:
         self._off = off
         self._now = now
         self._quirks = Quirks()
+        self._ancestors = Ancestors()
         self._kept_buckets: set[tuple[str | None, str]] = set()
 
     @cached_property
@@ -228,7 +230,7 @@ class Publisher:
         self, items: Sequence[Item], deadline: Deadline, *, dry_run: bool, known: Version | None = None
     ) -> tuple[Publication, ...]:
         placement = items[0].placement
-        performer = Performer(self.registry, self.cloud, items, deadline, dry_run=dry_run)
+        performer = Performer(self.registry, self.cloud, items, deadline, self._ancestors, dry_run=dry_run)
         settled = drive(converge(items, self._quirks, known), performer, deadline)
         if settled.version.bucket_missing and not settled.version.exists:
             # An inactive registry may answer as if the bucket were missing; that is trouble, and no fault of the image.
@@ -238,16 +240,25 @@ class Publisher:
         notes: list[str] = []
         if not dry_run:
             self._quirks = settled.quirks
+            if settled.version.complete:
+                self._ancestors.forget(settled.version)
             notes += self._keep_bucket(placement, performer, settled, deadline)
         if any(isinstance(step, FillBuild) and step in settled.reduced for step in settled.written):
             notes.append("HCP refuses one identifier in several regions: only the image's own region is listed")
         publications = []
         for item, verdict in zip(settled.items, settled.verdicts, strict=True):
+            parent, parent_notes = _parent(item, settled)
             report = replace(
                 _report(verdict.outcome, item.image.ref, item.image, item.placement, verdict.reason, verdict.remedy),
                 version=settled.version.name,
+                parent=parent,
                 waits_for=verdict.waits_for,
-                notes=(*item.placement.notes, *notes, *channel_notes([item.placement], settled.version)),
+                notes=(
+                    *item.placement.notes,
+                    *notes,
+                    *parent_notes,
+                    *channel_notes([item.placement], settled.version),
+                ),
                 calls=performer.calls,
             )
             publications.append(Publication(report, item.image, item.placement, settled.written, settled.version))
@@ -282,6 +293,16 @@ class Publisher:
         except (Trouble, RegistryRefused) as problem:
             return [f"description and labels of the bucket were not brought up to date: {problem}"]
         return []
+
+
+def _parent(item: Item, settled: Settled) -> tuple[str, tuple[str, ...]]:
+    """Return the parent that was recorded with the image, as a person would name it, and what to know about it."""
+    if item.parent is None:
+        return "", ()
+    for step in settled.orphaned:
+        if isinstance(step, FillBuild) and step.component_type.casefold() == item.placement.component_type.casefold():
+            return "", (f"HCP refused {item.parent} as the parent: the build was filled without it",)
+    return str(item.parent), (item.parent.note,) if item.parent.note else ()
 
 
 def _report(

@@ -17,6 +17,7 @@ from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.registry import decoding
+from packer_publisher.registry.versions import update_body
 from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
@@ -172,18 +173,7 @@ class ModelRegistry:
     def update_build(
         self, step: FillBuild | SetStatus | SetLabels, deadline: Deadline, project: str | None = None
     ) -> Build:
-        body: dict[str, Any] = (
-            {"labels": dict(step.labels)} if isinstance(step, SetLabels) else {"status": step.status.value}
-        )
-        if isinstance(step, FillBuild):
-            body |= {
-                "platform": step.platform,
-                "artifacts": [
-                    {"external_identifier": artifact.external_identifier, "region": artifact.region}
-                    for artifact in step.artifacts
-                ],
-                "labels": dict(step.labels),
-            }
+        body = update_body(step)
         document = self._ask("UpdateBuild", self.model.update_build, step.bucket, step.fingerprint, step.build_id, body)
         return decoding.build(document["build"])
 

@@ -87,7 +87,8 @@ class Transport:
     def send(self, call: Call, deadline: Deadline) -> Reply:
         """Return what HCP answered.
 
-        Raises CredentialsTrouble (401 twice), Forbidden (403), RegistryTrouble, OutcomeUnknown (writes only) or RegistryRefused.
+        Raises CredentialsTrouble (401 twice), Forbidden (403), RegistryTrouble, OutcomeUnknown (writes only) or
+        RegistryRefused.
         """
         token = self._tokens.get(deadline)
         answer = self._attempt(call, token, deadline)
