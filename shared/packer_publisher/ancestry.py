@@ -15,6 +15,7 @@ from dataclasses import replace
 
 from packer_publisher.errors import Forbidden, RegistryInactive, RegistryRefused
 from packer_publisher.labels import IMAGE_ID
+from packer_publisher.listing import same_identifier
 from packer_publisher.placement import Item
 from packer_publisher.snapshot import Channel, FoundArtifact, Parent, Version
 from packer_publisher.steps import FindParent
@@ -136,12 +137,11 @@ class Ancestors:
 def _lists(hit: FoundArtifact, asked: FindParent) -> bool:
     """Return whether a hit is the source image: HCP may compare more generously than the clouds mean it.
 
-    ARM compares ids without case. On Google a build that carries no number (Packer's own) is taken at its word.
+    On Google a build that carries no number (Packer's own) is taken at its word.
     """
     if hit.build.platform != asked.platform or (asked.number and hit.build.label(IMAGE_ID) not in ("", asked.number)):
         return False
-    fold = str.casefold if asked.identifier.casefold().startswith("/subscriptions/") else str
-    return any(fold(artifact.external_identifier) == fold(asked.identifier) for artifact in hit.build.artifacts)
+    return any(same_identifier(artifact.external_identifier, asked.identifier) for artifact in hit.build.artifacts)
 
 
 def _is(asked: FindParent, bucket: str, fingerprint: str) -> bool:
