@@ -29,7 +29,7 @@ from packer_publisher.placement import Item, Override, Placement, is_ours, place
 from packer_publisher.policy import Policy
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.report import Outcome, Report
-from packer_publisher.snapshot import Version
+from packer_publisher.snapshot import Parent, Version
 from packer_publisher.steps import (
     CreateBucket,
     FillBuild,
@@ -52,7 +52,8 @@ consistent, and Packer's maintainers were told by AWS to back off for minutes (h
 class Publication:
     """What became of one image, with what led to it.
 
-    ``steps`` are the writes made (or, in a dry run, that would be made). ``error`` is the error behind a DEFERRED or
+    ``steps`` are the writes made (or, in a dry run, that would be made). ``parent`` is what was found out of the
+    image's source, None where that was not looked up. ``error`` is the error behind a DEFERRED or
     REJECTED report, None otherwise.
     """
 
@@ -61,6 +62,7 @@ class Publication:
     placement: Placement | None = None
     steps: tuple[Write, ...] = ()
     version: Version | None = None
+    parent: Parent | None = None
     error: PublisherError | None = None
 
 
@@ -261,7 +263,9 @@ class Publisher:
                 ),
                 calls=performer.calls,
             )
-            publications.append(Publication(report, item.image, item.placement, settled.written, settled.version))
+            publications.append(
+                Publication(report, item.image, item.placement, settled.written, settled.version, item.parent)
+            )
         return tuple(publications)
 
     def _keep_bucket(

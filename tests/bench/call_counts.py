@@ -153,7 +153,7 @@ def _ancestry() -> Iterator[Count]:
     with service() as at:
         at.bucket()
         register(at.registry.model, "azure", Artifact("westeurope", "base-1"), channels=("production",))
-        azure = Scenario(at, TYPES, **{"hcp-packer-source-image": "base-1"})
+        azure = Scenario(at, TYPES, None, **{"hcp-packer-source-image": "base-1"})
         yield azure.count("its source has a parent: first, two other placeholders", 4 + 2 + 2, "azure")
         yield azure.count("its source has a parent: a repeated event", 1, "azure")
         yield azure.count("its source is not registered: further, its placeholder stands", 2 + 1, "gce")

@@ -182,7 +182,7 @@ class Stage:
             events.append(
                 CloudEvent("gce", f"web-server-1 {verb} {half}", lambda entry=entry: self._to_google(entry))  # type: ignore[misc]  # as above
             )
-        arm_id = version["data"]["resourceUri"]
+        arm_id = self.arm.version_id("images", "golden", "web-server", "1.0.0")
         wanted = {("aws", Artifact(region, image)) for region, image in build.images.items()}
         wanted |= {("azure", Artifact(region, arm_id)) for region in TARGET_REGIONS}
         return events, frozenset({*wanted, ("gce", Artifact(ZONE, "web-server-1"))})
