@@ -30,6 +30,7 @@ def register(
     version_id: str = model.create_version(bucket, {"fingerprint": fingerprint})["version"]["id"]
     body: dict[str, Any] = {"component_type": COMPONENT_TYPES[platform], "packer_run_uuid": "6f3c"}
     build = model.create_build(bucket, fingerprint, body)["build"]
+    model.update_build(bucket, fingerprint, build["id"], {"status": "BUILD_RUNNING"})
     body = {
         "status": "BUILD_DONE" if complete else "BUILD_RUNNING",
         "platform": platform,
