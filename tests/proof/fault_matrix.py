@@ -106,9 +106,9 @@ struck once and struck until the event has ended, {2 * cells} cells. `tests/proo
 the real publisher and the real client over HTTP to the local registry. `{COMMAND}`
 writes this page.
 
-In every cell the bucket ends with exactly the contents that it has where nothing breaks (in those marked `p` but for the
-parent), nothing stands there twice, no write is sent again before the registry was looked at (but after 401 and 429,
-which say that nothing happened), no call is made more than seven times, and the event ends within its time.
+In every cell the bucket ends with exactly the contents that it has where nothing breaks (in a `p` without the parent),
+nothing stands there twice, no write is sent again before the registry was looked at (but after 401 and 429, which say
+that nothing happened), no call is made more than seven times, and the event ends within its time.
 
 | | how the event ends in which the fault strikes |
 |---|---|
