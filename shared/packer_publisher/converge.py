@@ -10,13 +10,14 @@ from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+from packer_publisher.ancestry import lookup
 from packer_publisher.channels import without
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
 from packer_publisher.expectation import Quirks
 from packer_publisher.image import Image
 from packer_publisher.placement import Item
 from packer_publisher.plan import fold, next_call
-from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Version
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Parent, Version
 from packer_publisher.steps import (
     AssignChannel,
     Call,
@@ -25,6 +26,7 @@ from packer_publisher.steps import (
     CreateChannel,
     CreateVersion,
     FillBuild,
+    FindParent,
     Gather,
     Read,
     ReadBucket,
@@ -36,14 +38,18 @@ from packer_publisher.steps import (
 )
 from packer_publisher.verdict import Verdict, judge
 
-Reply = Version | Channel | Bucket | Build | Image | RegistryRefused | OutcomeUnknown
+Reply = Version | Channel | Bucket | Build | Image | Parent | RegistryRefused | OutcomeUnknown
 """A call's answer; the two errors are answers too: after them the version is read again, never written blindly."""
 
 ALREADY_EXISTS = 6
 INVALID_ARGUMENT = 3
 NOT_FOUND = 5
+PERMISSION_DENIED = 7
 FAILED_PRECONDITION = 9
 ABORTED = 10
+
+DOUBTS = 2
+"""After so many refusals something is taken for their reason: the first may be a read that lagged behind a rival."""
 
 PATIENCE = 6
 """How often one and the same write may be refused, or a reply be lost, before the event is left to a retry."""
@@ -53,7 +59,8 @@ PATIENCE = 6
 class Settled:
     """The end of one convergence: the verdicts in the order of the items, what was last known and was written.
 
-    ``reduced`` are the writes that list an image in fewer regions than it has (see :class:`Quirks`).
+    ``reduced`` are the writes that list an image in fewer regions than it has (see :class:`Quirks`), ``orphaned`` those
+    that left out a parent which HCP refused.
     """
 
     verdicts: tuple[Verdict, ...]
@@ -62,6 +69,7 @@ class Settled:
     written: tuple[Write, ...]
     quirks: Quirks
     reduced: tuple[Write, ...] = ()
+    orphaned: tuple[Write, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,8 +96,12 @@ class Progress:
         return self.written.count(call) > self.unanswered.count(call)
 
     def codes(self, call: Write) -> tuple[int, ...]:
-        """Return the codes with which this very write was refused."""
-        return tuple(code for refused, code in self.refused if refused == call)
+        """Return the codes with which this very write was refused, with its parents or without them."""
+        return tuple(code for refused, code in self.refused if _orphan(refused) == _orphan(call))
+
+    def times_refused(self, call: Write) -> int:
+        """Return how often this very write was refused, just as it is."""
+        return sum(refused == call for refused, _ in self.refused)
 
     @property
     def assumed(self) -> Quirks:
@@ -122,10 +134,15 @@ def next_request(progress: Progress) -> tuple[Progress, Call | None]:
             continue
         if not isinstance(call, FillBuild | SetStatus):
             return progress, call
-        learned = _learn(call, progress.codes(call), progress.assumed)
-        if learned == progress.assumed:
-            return progress, call
-        progress = replace(progress, learned=learned)
+        orphan = _orphan(call)
+        if orphan != call and progress.times_refused(call) >= DOUBTS and not progress.times_refused(orphan):
+            return progress, orphan
+        if orphan == call or progress.times_refused(orphan):
+            learned = _learn(call, progress.codes(call), progress.assumed)
+            if learned != progress.assumed:
+                progress = replace(progress, learned=learned)
+                continue
+        return progress, call
 
 
 def received(progress: Progress, call: Call, reply: Reply) -> Progress:
@@ -148,7 +165,7 @@ def received(progress: Progress, call: Call, reply: Reply) -> Progress:
     if isinstance(reply, RegistryRefused):
         if isinstance(call, ReadChannel):
             return replace(progress, version=_after_channel_refusal(call, reply, progress.version, 0))
-        if isinstance(call, ReadVersion | ReadBucket | Gather):
+        if isinstance(call, ReadVersion | ReadBucket | FindParent | Gather):
             raise RegistryTrouble(f"HCP Packer refused to be read: {reply}", remedy=reply.remedy) from reply
         times = len(progress.codes(call)) + 1
         after = _after_channel_refusal if isinstance(call, CreateChannel | AssignChannel) else _after_refusal
@@ -172,7 +189,8 @@ def settle(progress: Progress) -> Settled:
         progress.quirks.running_first or (progress.learned.running_first and ran),
         progress.quirks.single_region or (progress.learned.single_region and bool(reduced)),
     )
-    return Settled(verdicts, progress.items, progress.version, progress.written, proven, reduced)
+    orphaned = _orphaned(progress.written, progress.refused)
+    return Settled(verdicts, progress.items, progress.version, progress.written, proven, reduced, orphaned)
 
 
 def _not_shown(call: SetLabels | AssignChannel, version: Version | None) -> Version | None:
@@ -191,7 +209,10 @@ def _not_shown(call: SetLabels | AssignChannel, version: Version | None) -> Vers
 
 
 def _after_reply(
-    call: Call, reply: Version | Channel | Bucket | Build | Image, items: tuple[Item, ...], version: Version | None
+    call: Call,
+    reply: Version | Channel | Bucket | Build | Image | Parent,
+    items: tuple[Item, ...],
+    version: Version | None,
 ) -> tuple[tuple[Item, ...], Version | None]:
     """Return the items and the last read with one reply folded in."""
     match call, reply:
@@ -201,6 +222,8 @@ def _after_reply(
             return tuple(
                 replace(item, image=reply) if item.image.ref.identifier == identifier else item for item in items
             ), version
+        case FindParent(), Parent():
+            return tuple(replace(item, parent=reply) if lookup(item) == call else item for item in items), version
         case CreateVersion(), Version():
             return items, replace(reply, fresh=False)
         case CreateBucket(), Bucket() if version is not None:
@@ -241,7 +264,10 @@ def _after_refusal(call: Write, error: RegistryRefused, version: Version | None,
     if isinstance(call, CreateBucket) and error.code == ALREADY_EXISTS and version is not None:
         return replace(version, bucket_missing=False)
     finishing = isinstance(call, FillBuild | SetStatus) and call.status is BuildStatus.DONE
-    if error.code == INVALID_ARGUMENT and not finishing:
+    with_parent = _orphan(call) != call
+    if error.code == PERMISSION_DENIED and with_parent:
+        return None
+    if error.code == INVALID_ARGUMENT and not finishing and not with_parent:
         raise Rejected(f"HCP Packer refused {_what(call)}: {error}", remedy=error.remedy)
     if error.code not in (ALREADY_EXISTS, FAILED_PRECONDITION, ABORTED, NOT_FOUND, INVALID_ARGUMENT):
         # HCP's own fault, or (without a code) the answer of something in front of it: no fault of the image.
@@ -256,7 +282,7 @@ def _learn(call: FillBuild | SetStatus, codes: tuple[int, ...], quirks: Quirks) 
     (ALREADY_EXISTS) while no platform is set is the identifier that stands twice; a failed precondition of DONE is that
     the build was not RUNNING.
     """
-    if len(codes) < 2:
+    if len(codes) < DOUBTS:
         return quirks
     identifiers = [artifact.external_identifier for artifact in getattr(call, "artifacts", ())]
     if codes.count(ALREADY_EXISTS) > 1 and len(set(identifiers)) < len(identifiers):
@@ -264,6 +290,19 @@ def _learn(call: FillBuild | SetStatus, codes: tuple[int, ...], quirks: Quirks) 
     if call.status is BuildStatus.DONE and ALREADY_EXISTS not in codes[-2:]:
         return replace(quirks, running_first=True)
     return quirks
+
+
+def _orphan(call: Write) -> Write:
+    """Return a write without its parents: what is tried where it may be the parents that HCP refuses.
+
+    They may be deleted, or belong to a bucket that the credentials may not see; neither is a fault of the image.
+    """
+    return replace(call, parent_version_id="", parent_channel_id="") if isinstance(call, FillBuild) else call
+
+
+def _orphaned(written: Sequence[Write], refused: Sequence[tuple[Write, int]]) -> tuple[Write, ...]:
+    with_parents = [call for call, _ in refused if _orphan(call) != call]
+    return tuple(call for call in written if call in map(_orphan, with_parents))
 
 
 def _reduced(written: Sequence[Write], items: Sequence[Item]) -> tuple[Write, ...]:

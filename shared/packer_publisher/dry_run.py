@@ -17,6 +17,7 @@ from packer_publisher.steps import (
     CreateChannel,
     CreateVersion,
     FillBuild,
+    FindParent,
     ReadBucket,
     ReadChannel,
     ReadVersion,
@@ -46,7 +47,7 @@ class Prediction:
                     self._version = answer if isinstance(answer, Version) else None
                     return answer
                 return replace(self._version, fresh=True, settled=False)
-            case ReadBucket():
+            case ReadBucket() | FindParent():
                 return ask(call)
             case CreateBucket():
                 self._bucket_made = True
@@ -102,6 +103,7 @@ class Prediction:
                     platform=call.platform,
                     artifacts=frozenset(call.artifacts),
                     labels=label_pairs(call.labels),
+                    source_external_identifier=call.source_external_identifier,
                     artifacts_created_at=version.read_at,
                 )
             case SetLabels():

@@ -5,8 +5,10 @@
     ├── ConfigurationError    settings or a command line are wrong: refuse to start (exit status 2)
     └── Trouble               try again later; the event is kept
         ├── CredentialsTrouble    a cloud or HCP refused our credentials (exit status 4)
+        │   └── Forbidden             HCP knows who we are and does not allow this very call
         ├── CloudTrouble          a cloud is unreachable, throttles, or has not caught up yet
         └── RegistryTrouble       HCP is unreachable, throttles or stalls (exit status 5)
+            ├── RegistryInactive  a refusal that, as far as is known, only an inactive registry explains
             └── OutcomeUnknown    a write was sent and no answer came: read before writing again
 
     RegistryRefused           HCP answered a call with a definite refusal; it carries the gRPC code
@@ -51,12 +53,20 @@ class CredentialsTrouble(Trouble):
     """A cloud or HCP refused the credentials; retried, because people mend credentials."""
 
 
+class Forbidden(CredentialsTrouble):
+    """HCP answered one call with 403: others may well be allowed (a role on single buckets, say)."""
+
+
 class CloudTrouble(Trouble):
     """A cloud did not answer, throttles, or does not show the image yet."""
 
 
 class RegistryTrouble(Trouble):
     """HCP did not answer usefully and nothing was written by this call."""
+
+
+class RegistryInactive(RegistryTrouble):
+    """HCP refused a call by a precondition that no state of a bucket or a version explains."""
 
 
 class OutcomeUnknown(RegistryTrouble):

@@ -16,7 +16,9 @@ ABANDONED = "abandoned"
 IMAGE_ID = "image_id"
 """Google's numeric image id: a name can be given again to another image."""
 
-_CHUNK = 256  # the length of label values that HCP accepts is not documented: stay short
+MAX_LABEL_VALUE = 256
+"""Values of labels are cut here: the length that HCP accepts is not documented."""
+
 _CONTINUED = (EXPECTS, *(f"{EXPECTS}-{n}" for n in range(2, 21)))
 RESERVED_LABELS = frozenset({MARKER, OWNER, IMAGE_ID, ABANDONED, *_CONTINUED})
 """Labels that no tag may set (compared in lower case): one that did could claim another account's build."""
@@ -67,7 +69,7 @@ def is_whole(build: Build) -> bool:
 def _chunks(names: tuple[str, ...]) -> list[str]:
     chunks: list[str] = []
     for name in names:
-        if chunks and len(chunks[-1]) + 1 + len(name) <= _CHUNK:
+        if chunks and len(chunks[-1]) + 1 + len(name) <= MAX_LABEL_VALUE:
             chunks[-1] += f" {name}"
         else:
             chunks.append(name)

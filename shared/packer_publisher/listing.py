@@ -23,10 +23,12 @@ def lists(build: Build, image: Image) -> bool:
 
 def artifact_matches(artifact: Artifact, image: Image) -> bool:
     """Return whether an artifact of a build carries the image's own identifier."""
-    wanted = own_identifier(image)
-    return artifact.external_identifier == wanted or (
-        wanted.startswith("/subscriptions/") and artifact.external_identifier.casefold() == wanted.casefold()
-    )
+    return same_identifier(artifact.external_identifier, own_identifier(image))
+
+
+def same_identifier(one: str, other: str) -> bool:
+    """Return whether two identifiers name the same image; ARM compares its ids without case."""
+    return one == other or (other.startswith("/subscriptions/") and one.casefold() == other.casefold())
 
 
 def own_identifier(image: Image) -> str:

@@ -13,8 +13,10 @@ from fnmatch import fnmatchcase
 
 from packer_publisher.errors import Rejected
 from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Image, Platform
-from packer_publisher.labels import RESERVED_LABELS
+from packer_publisher.labels import MAX_LABEL_VALUE, RESERVED_LABELS
 from packer_publisher.policy import LABEL_PREFIX, BucketPolicy, Policy
+from packer_publisher.provenance import commits, in_packers_words
+from packer_publisher.snapshot import Parent
 from packer_publisher.tag_values import (
     MAX_CHANNELS,
     MAX_EXPECTS,
@@ -26,6 +28,7 @@ from packer_publisher.tag_values import (
     parse_expected,
     parse_fingerprint,
     parse_region,
+    parse_source,
     platform_of,
     split_list,
 )
@@ -33,7 +36,6 @@ from packer_publisher.wording import shown
 
 MAX_TAGS = 128  # no cloud allows more than 64 on an image
 MAX_LABELS = 32
-MAX_LABEL_VALUE = 256
 _LABEL_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]{0,62}")
 
 
@@ -43,7 +45,8 @@ class Placement:
 
     ``expects`` holds platforms (``aws``, ``azure``, ``gce``) and component types, those of the tag and of the
     configuration together. ``regions`` is what the AWS tag names, () if it names none. ``channels`` are those
-    that the tag asks for and the configuration allows; ``notes`` says what was left out and why. ``labels`` are
+    that the tag asks for and the configuration allows; ``notes`` says what was left out and why. ``source_image`` is
+    the parent that the tag names, ``source_number`` Google's numeric id of it, where the tag has one. ``labels`` are
     the build labels taken over from tags.
     """
 
@@ -55,6 +58,7 @@ class Placement:
     regions: tuple[str, ...] = ()
     region: str = ""
     source_image: str = ""
+    source_number: str = ""
     channels: tuple[str, ...] = ()
     labels: tuple[tuple[str, str], ...] = ()
     notes: tuple[str, ...] = ()
@@ -62,10 +66,14 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One image and where it belongs. All items of one plan belong to the same bucket and fingerprint."""
+    """One image and where it belongs. All items of one plan belong to the same bucket and fingerprint.
+
+    ``parent`` is what the registry tells of the image's source, None until it was asked.
+    """
 
     image: Image
     placement: Placement
+    parent: Parent | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +192,8 @@ def _placed(image: Image, fields: Mapping[str, str], policy: Policy, override: O
         split_list(keys["channels"], fields.get("channels", ""), MAX_CHANNELS, google=google),
         rules,
     )
+    labels = _labels(image, policy, override.labels if override else ())
+    source, number = parse_source(fields.get("source_image", ""), google=google)
     regions = split_list(keys["regions"], fields.get("regions", ""), MAX_REGIONS, google=google)
     return Placement(
         bucket=rules.name or bucket,
@@ -198,11 +208,19 @@ def _placed(image: Image, fields: Mapping[str, str], policy: Policy, override: O
         expects=_distinct(expects, keys["expects"]),
         regions=tuple(dict.fromkeys(parse_region(keys["regions"], region) for region in regions)),
         region=fields.get("region", ""),
-        source_image=fields.get("source_image", ""),
+        source_image=source,
+        source_number=number,
         channels=channels,
-        labels=_labels(image, policy, override.labels if override else ()),
-        notes=notes,
+        labels=tuple(sorted(labels.items())),
+        notes=(*notes, *_commit_notes(labels)),
     )
+
+
+def _commit_notes(labels: Mapping[str, str]) -> tuple[str, ...]:
+    different = commits(labels)
+    if len(different) < 2:
+        return ()
+    return (f"the tags name different git commits, {shown(' and '.join(different))}: none is recorded as the build's",)
 
 
 def _component_type(image: Image, key: str, value: str, *, label: bool) -> str:
@@ -241,7 +259,7 @@ def _channels(key: str, names: list[str], rules: BucketPolicy) -> tuple[tuple[st
     return tuple(wanted[fold] for fold in sorted(wanted)), tuple(notes)
 
 
-def _labels(image: Image, policy: Policy, said: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+def _labels(image: Image, policy: Policy, said: tuple[tuple[str, str], ...]) -> dict[str, str]:
     allowed = set(policy.contract.label_keys)
     labels: dict[str, str] = {}
     for key, value in image.tags.items():
@@ -256,7 +274,7 @@ def _labels(image: Image, policy: Policy, said: tuple[tuple[str, str], ...]) -> 
         labels[name] = check_text(name, value, kind="label")[:MAX_LABEL_VALUE]
     if len(labels) > MAX_LABELS:
         raise Rejected(f"{'tags and rule' if said else 'tags'} give {len(labels)} build labels, more than {MAX_LABELS}")
-    return tuple(sorted(labels.items()))
+    return in_packers_words(labels)
 
 
 def _check_label(what: str, name: str) -> None:

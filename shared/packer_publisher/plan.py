@@ -21,6 +21,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from packer_publisher.ancestry import lookup, source_of
 from packer_publisher.channels import next_channel_call, wanted_channels
 from packer_publisher.expectation import (
     Quirks,
@@ -35,7 +36,8 @@ from packer_publisher.expectation import (
 from packer_publisher.labels import ABANDONED, expects_of, is_our_build, is_whole, own_labels, placeholder_labels
 from packer_publisher.listing import lists, repeats_identifier
 from packer_publisher.placement import Item, Placement
-from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.provenance import read_metadata
+from packer_publisher.snapshot import Build, BuildStatus, Parent, Version
 from packer_publisher.standing import ACTIVE, Standing, seniority, standings
 from packer_publisher.steps import (
     Call,
@@ -151,7 +153,10 @@ def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: V
         build = version.build(item.placement.component_type)
         if build is None or item.image.whole is not True:
             continue
-        image = item.image
+        asked = lookup(item)
+        if asked is not None and item.parent is None:
+            return asked
+        image, parent = item.image, item.parent or Parent()
         artifacts = image.artifacts[:1] if quirks.single_region and repeats_identifier(image) else image.artifacts
         expects = tuple(sorted({*expects_of(build), *item.placement.expects}, key=str.casefold))
         return FillBuild(
@@ -163,7 +168,10 @@ def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: V
             str(image.platform),
             artifacts,
             own_labels(image.owner, expects, (*image.labels, *item.placement.labels, *image.identity)),
-            item.placement.source_image or image.source or "",
+            source_of(item),
+            parent.version_id,
+            parent.channel_id,
+            read_metadata(item.placement.labels),
         )
     return None
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Image, ImageRef, Platform, Scope, Unread
 from packer_publisher.placement import Placement
-from packer_publisher.snapshot import Bucket, Build, Channel, Version
+from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 
 
@@ -124,6 +124,20 @@ class Registry(Protocol):
         project: str | None = None,
     ) -> Bucket:
         """Write description and labels, always both: no update mask exists (facts 3.2)."""
+
+    def search_artifact(
+        self,
+        external_identifier: str,
+        platform: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        limit: int | None = None,
+    ) -> tuple[FoundArtifact, ...]:
+        """Return where an image is registered in the project, at most ``limit`` places."""
+
+    def list_channels(self, bucket: str, deadline: Deadline, project: str | None = None) -> tuple[Channel, ...]:
+        """Return the channels of a bucket, without restricted ones that the credentials may not see."""
 
     def get_channel(self, bucket: str, channel: str, deadline: Deadline, project: str | None = None) -> Channel | None:
         """Return the channel, or None when there is none."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 
+from packer_publisher.ancestry import Ancestors
 from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Settled, converge
 from packer_publisher.deadline import Deadline
@@ -28,7 +29,7 @@ from packer_publisher.placement import Item, Override, Placement, is_ours, place
 from packer_publisher.policy import Policy
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.report import Outcome, Report
-from packer_publisher.snapshot import Version
+from packer_publisher.snapshot import Parent, Version
 from packer_publisher.steps import (
     CreateBucket,
     FillBuild,
@@ -51,7 +52,8 @@ consistent, and Packer's maintainers were told by AWS to back off for minutes (h
 class Publication:
     """What became of one image, with what led to it.
 
-    ``steps`` are the writes made (or, in a dry run, that would be made). ``error`` is the error behind a DEFERRED or
+    ``steps`` are the writes made (or, in a dry run, that would be made). ``parent`` is what was found out of the
+    image's source, None where that was not looked up. ``error`` is the error behind a DEFERRED or
     REJECTED report, None otherwise.
     """
 
@@ -60,6 +62,7 @@ class Publication:
     placement: Placement | None = None
     steps: tuple[Write, ...] = ()
     version: Version | None = None
+    parent: Parent | None = None
     error: PublisherError | None = None
 
 
@@ -87,6 +90,7 @@ class Publisher:
         self._off = off
         self._now = now
         self._quirks = Quirks()
+        self._ancestors = Ancestors()
         self._kept_buckets: set[tuple[str | None, str]] = set()
 
     @cached_property
@@ -228,7 +232,7 @@ class Publisher:
         self, items: Sequence[Item], deadline: Deadline, *, dry_run: bool, known: Version | None = None
     ) -> tuple[Publication, ...]:
         placement = items[0].placement
-        performer = Performer(self.registry, self.cloud, items, deadline, dry_run=dry_run)
+        performer = Performer(self.registry, self.cloud, items, deadline, self._ancestors, dry_run=dry_run)
         settled = drive(converge(items, self._quirks, known), performer, deadline)
         if settled.version.bucket_missing and not settled.version.exists:
             # An inactive registry may answer as if the bucket were missing; that is trouble, and no fault of the image.
@@ -238,19 +242,30 @@ class Publisher:
         notes: list[str] = []
         if not dry_run:
             self._quirks = settled.quirks
+            if settled.version.complete:
+                self._ancestors.forget(settled.version)
             notes += self._keep_bucket(placement, performer, settled, deadline)
         if any(isinstance(step, FillBuild) and step in settled.reduced for step in settled.written):
             notes.append("HCP refuses one identifier in several regions: only the image's own region is listed")
         publications = []
         for item, verdict in zip(settled.items, settled.verdicts, strict=True):
+            parent, parent_notes = _parent(item, settled)
             report = replace(
                 _report(verdict.outcome, item.image.ref, item.image, item.placement, verdict.reason, verdict.remedy),
                 version=settled.version.name,
+                parent=parent,
                 waits_for=verdict.waits_for,
-                notes=(*item.placement.notes, *notes, *channel_notes([item.placement], settled.version)),
+                notes=(
+                    *item.placement.notes,
+                    *notes,
+                    *parent_notes,
+                    *channel_notes([item.placement], settled.version),
+                ),
                 calls=performer.calls,
             )
-            publications.append(Publication(report, item.image, item.placement, settled.written, settled.version))
+            publications.append(
+                Publication(report, item.image, item.placement, settled.written, settled.version, item.parent)
+            )
         return tuple(publications)
 
     def _keep_bucket(
@@ -282,6 +297,16 @@ class Publisher:
         except (Trouble, RegistryRefused) as problem:
             return [f"description and labels of the bucket were not brought up to date: {problem}"]
         return []
+
+
+def _parent(item: Item, settled: Settled) -> tuple[str, tuple[str, ...]]:
+    """Return the parent that was recorded with the image, as a person would name it, and what to know about it."""
+    if item.parent is None:
+        return "", ()
+    for step in settled.orphaned:
+        if isinstance(step, FillBuild) and step.component_type.casefold() == item.placement.component_type.casefold():
+            return "", (f"HCP refused {item.parent} as the parent: the build was filled without it",)
+    return str(item.parent), (item.parent.note,) if item.parent.note else ()
 
 
 def _report(

@@ -40,8 +40,9 @@ TELLING = (
 class Report:
     """What became of one image: the outcome, where it belongs, why, and what a person may do.
 
-    ``waits_for`` lists the names that the version still lacks; ``calls`` counts requests to the registry's API
-    (tokens and discovery not included); ``retry_after`` is set for DEFERRED where the other side named a time.
+    ``parent`` is the version that the image was built from, where that was found out now. ``waits_for`` lists the names
+    that the version still lacks; ``calls`` counts requests to the registry's API (tokens and discovery not included);
+    ``retry_after`` is set for DEFERRED where the other side named a time.
     """
 
     outcome: Outcome
@@ -53,6 +54,7 @@ class Report:
     fingerprint: str = ""
     component_type: str = ""
     version: str = ""
+    parent: str = ""
     reason: str = ""
     remedy: str = ""
     waits_for: tuple[str, ...] = ()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from packer_publisher.report import Outcome, Report
 from packer_publisher.wording import shown
 
-_TEXTS = ("image", "platform", "owner", "region", "bucket", "fingerprint", "component_type", "version")
+_TEXTS = ("image", "platform", "owner", "region", "bucket", "fingerprint", "component_type", "version", "parent")
 _LONG = 1000  # reasons are our own sentences; what they quote of tags is cut where it is quoted
 
 

@@ -71,6 +71,43 @@ class Channel:
     version_name: str = ""
     exists: bool = True
     problem: str = ""
+    id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundArtifact:
+    """One place where an image is registered: a hit of the search by external identifier, with the whole build."""
+
+    bucket: str
+    fingerprint: str
+    version_id: str
+    version_name: str
+    version_status: str
+    build: Build
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """The version that an image was built from, as the registry tells it; "" where it does not.
+
+    Without ``version_id`` there is none to be recorded: nothing lists the image, or ``note`` says what forbids it; then
+    ``bucket`` and ``fingerprint`` still name the version, where there is just one. ``channel`` is the one channel that
+    points to the version.
+    """
+
+    version_id: str = ""
+    channel_id: str = ""
+    bucket: str = ""
+    fingerprint: str = ""
+    version_name: str = ""
+    channel: str = ""
+    note: str = ""
+
+    def __str__(self) -> str:
+        """Return the parent as ``web-base v12 (channel production)``, "" where none is recorded."""
+        if not self.version_id:
+            return ""
+        return f"{self.bucket} {self.version_name}{f' (channel {self.channel})' if self.channel else ''}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from packer_publisher.image import Artifact
+from packer_publisher.provenance import Metadata
 from packer_publisher.snapshot import BuildStatus
 
 
@@ -21,6 +22,21 @@ class ReadBucket:
     """GetBucket: answered with a :class:`~packer_publisher.snapshot.Bucket`."""
 
     bucket: str
+
+
+@dataclass(frozen=True, slots=True)
+class FindParent:
+    """Search for the version that an image was built from: answered with a :class:`~packer_publisher.snapshot.Parent`.
+
+    ``identifier`` is the source image; ``number`` is Google's numeric id of it, "" where it is not known. ``bucket``
+    and ``fingerprint`` are those of the version to be filled, which is nobody's parent but its children's.
+    """
+
+    bucket: str
+    fingerprint: str
+    platform: str
+    identifier: str
+    number: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +79,7 @@ class FillBuild:
     """The one UpdateBuild that makes a build whole.
 
     Platform, artifacts, labels and metadata travel together: the registry takes the platform once per build, so
-    exactly one writer wins and the loser reads again.
+    exactly one writer wins and the loser reads again. So do the source and the parents, which are set once.
     """
 
     bucket: str
@@ -75,6 +91,9 @@ class FillBuild:
     artifacts: tuple[Artifact, ...]
     labels: tuple[tuple[str, str], ...]
     source_external_identifier: str = ""
+    parent_version_id: str = ""
+    parent_channel_id: str = ""
+    metadata: Metadata | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +154,6 @@ class AssignChannel:
     fingerprint: str
 
 
-Read = ReadVersion | ReadBucket | ReadChannel | Gather
+Read = ReadVersion | ReadBucket | ReadChannel | FindParent | Gather
 Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus | SetLabels | CreateChannel | AssignChannel
 Call = Read | Write

@@ -34,6 +34,7 @@ _FINGERPRINT = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,38}[A-Za-z0-9])?")  #
 _ULID = re.compile(r"[0-7][0-9a-hjkmnp-tv-z]{25}")
 _COMPONENT_TYPE = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._/-]*[A-Za-z0-9])?")
 _REGION = re.compile(r"[a-z]{2,}(?:-[a-z]+)+-[0-9]{1,2}")
+_NUMBERED = re.compile(r"(?P<name>[a-z](?:[a-z0-9-]*[a-z0-9])?)_(?P<number>[0-9]+)")
 _PLATFORMS = {
     "aws": Platform.AWS,
     "azure": Platform.AZURE,
@@ -142,6 +143,15 @@ def parse_region(key: str, value: str) -> str:
     if not _REGION.fullmatch(value.lower()):
         raise Rejected(f"{key} names {shown(value)!r}, which is no AWS region", remedy="write it as in eu-west-1")
     return value.lower()
+
+
+def parse_source(value: str, *, google: bool = False) -> tuple[str, str]:
+    """Return the parent image that a tag names and, in a Google label, the numeric id that may follow the name.
+
+    ``base-20261121_7718790431234567890``: names there hold no ``_``, and one can be given again to another image.
+    """
+    named = _NUMBERED.fullmatch(value) if google else None
+    return (named["name"], named["number"]) if named else (value, "")
 
 
 def split_list(key: str, value: str, limit: int, *, google: bool = False) -> list[str]:

@@ -10,6 +10,7 @@ from packer_publisher.image import Artifact, Platform
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.snapshot import BuildStatus
 from tests.backfill.account import Estate, problems
+from tests.registered import parents_of
 
 HELD = (("a1", "web"), ("c3", "database"), ("b2", "web"))
 
@@ -173,3 +174,12 @@ def test_a_version_that_hcp_does_not_complete_holds_its_bucket_and_no_other(esta
     estate.forward(hours=3)
     assert "" == run.write()
     assert ["v1", "v2"] == [estate.version(name).name for name in ("a1", "b2")]
+
+
+def test_what_an_image_was_built_from_is_recorded_with_it(estate: Estate) -> None:
+    """Versions of one bucket are written in the order of their images, so the parent is there before the child."""
+    (base,) = estate.add("base", days=20)
+    estate.add("child", days=10, source_image=base.identifier)
+    estate.done()
+    # Out of date by now: the child is the bucket's latest version.
+    assert [("web v1", "", "OUT_OF_DATE")] == parents_of(estate.registry.model, "web", "child")

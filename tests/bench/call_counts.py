@@ -6,10 +6,11 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from packer_publisher.image import ImageRef, Platform
+from packer_publisher.image import Artifact, ImageRef, Platform
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.publish import Publisher
 from tests.publishing import Service, service
+from tests.registered import register
 
 TYPES = "amazon-ebs azure-arm googlecompute"
 PLATFORMS = "aws azure gce"
@@ -59,6 +60,7 @@ def measure() -> Iterator[Count]:
     yield from _undeclared()
     yield from _not_yet_whole()
     yield from _buckets()
+    yield from _ancestry()
 
 
 def _not_ours() -> Iterator[Count]:
@@ -145,6 +147,25 @@ def _buckets() -> Iterator[Count]:
         at.bucket(description="old")
         run = Scenario(at, TYPES, rules)
         yield run.count("first, in a described bucket that changed", 4 + 2 + 2, "aws")
+
+
+def _ancestry() -> Iterator[Count]:
+    with service() as at:
+        at.bucket()
+        register(at.registry.model, "azure", Artifact("westeurope", "base-1"), channels=("production",))
+        azure = Scenario(at, TYPES, None, **{"hcp-packer-source-image": "base-1"})
+        yield azure.count("its source has a parent: first, two other placeholders", 4 + 2 + 2, "azure")
+        yield azure.count("its source has a parent: a repeated event", 1, "azure")
+        yield azure.count("its source is not registered: further, its placeholder stands", 2 + 1, "gce")
+        (again,) = at.world.add(
+            Platform.AZURE,
+            "sub-1",
+            "web-again",
+            ["westeurope"],
+            {**at.world.images[azure.images["azure"][0]].tags, "hcp-packer-fingerprint": "a2"},
+        )
+        report, calls = at.deliver(azure.functions["azure"], again)
+        yield Count("its source has a parent that the process knows: first", 4 + 2, calls, str(report.outcome))
 
 
 def main() -> int:

@@ -22,6 +22,7 @@ def test_the_demo_as_json_is_one_object_and_repeats_with_its_seed() -> None:
     result, repeated = json.loads(first.stdout), json.loads(again.stdout)
     assert result["exact"] is True
     assert ("v1", "", "v1") == (result["version"], result["latest_before"], result["latest_after"])
+    assert ("base-image v1 (channel production), up to date", []) == (result["parent"], result["orphans"])
     places = [(row["platform"], row["region"], row["component_type"], row["status"]) for row in result["rows"]]
     assert [
         ("aws", "eu-west-1", "amazon-ebs", "DONE"),
@@ -41,6 +42,7 @@ def test_the_demo_ends_with_a_table_and_a_verdict() -> None:
     assert (0, "") == (shown.returncode, shown.stderr)
     assert "Bucket web-server, version v1, fingerprint 3f2a91c-1003" in shown.stdout
     assert "Channel latest: (none) -> v1" in shown.stdout
+    assert "Built from: base-image v1 (channel production), up to date" in shown.stdout
     assert "Complete and exact: v1 lists every image of the three clouds, each once." in shown.stdout
     assert "The same order again: packer-publisher demo --seed 3" in shown.stdout
 

@@ -102,7 +102,7 @@ def test_three_images_published_by_hand_complete_one_version(clouds: Clouds, reg
 
 def test_explain_tells_tags_rules_plan_and_what_is_missing(clouds: Clouds, registry: LocalRegistry) -> None:
     """And it writes nothing, not even a bucket."""
-    ami = clouds.aws.create("web-2", {**tags("explained-1"), "git-sha": "0abc", "Name": "secret name"})
+    ami = clouds.aws.create("web-2", {**tags("explained-1"), "git-sha": "0abc123", "Name": "secret name"})
     found = run("explain", f"eu-west-1:{ami}")
     assert (0, "") == (found.exit_code, found.stderr)
     paragraphs = {part.splitlines()[0]: part.splitlines()[1:] for part in found.stdout.split("\n\n")}
@@ -110,10 +110,12 @@ def test_explain_tells_tags_rules_plan_and_what_is_missing(clouds: Clouds, regis
         "  hcp-packer-bucket       web",
         "  hcp-packer-fingerprint  explained-1",
         "  hcp-packer-expects      aws azure gce",
-        "  git-sha                 0abc",
+        "  git-sha                 0abc123",
     ] == paragraphs["Tags read"]
     assert "  bucket          web, allowed by buckets.*" in paragraphs["Rules applied"]
     assert "  expects         aws azure gce" in paragraphs["Rules applied"]
+    assert "  build labels    git_sha=0abc123" in paragraphs["Rules applied"]
+    assert "  metadata        git commit 0abc123" in paragraphs["Rules applied"]
     assert [
         "  1.  create bucket web",
         "  2.  create version explained-1, template type HCL2",
@@ -121,8 +123,10 @@ def test_explain_tells_tags_rules_plan_and_what_is_missing(clouds: Clouds, regis
         f"  4.  fill build amazon-ebs (UNSET): eu-west-1:{ami}",
     ] == paragraphs["Plan"]
     assert "  waits for       azure gce" in paragraphs["Verdict"]
+    parent = clouds.aws.record("eu-west-1", ami).source_image_id
+    assert f"  parent          nothing in this HCP project lists {parent}" in paragraphs["Verdict"]
     assert "secret name" not in found.stdout
-    assert {"GET"} == {request.method for request in registry.requests.calls()}
+    assert {"GET"} == {r.method for r in registry.requests.calls() if r.operation != "SearchExternalArtifact"}
 
 
 def test_a_dry_run_tells_by_its_status_whether_it_would_write(clouds: Clouds, registry: LocalRegistry) -> None:

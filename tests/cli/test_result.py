@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,9 +18,12 @@ from packer_publisher.errors import (
     Rejected,
 )
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
+from packer_publisher.placement import Placement
+from packer_publisher.policy import BucketPolicy
+from packer_publisher.provenance import Metadata
 from packer_publisher.publish import Publication
 from packer_publisher.report import Outcome, Report
-from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.snapshot import Build, BuildStatus, Parent, Version
 from packer_publisher.steps import CreateBucket, CreateBuild, CreateVersion, FillBuild, SetStatus
 
 REF = ImageRef(Platform.AWS, "123456789012", "eu-west-1", "ami-0123456789abcdef0")
@@ -43,7 +47,20 @@ STEPS = (
     CreateBucket("web", "", ()),
     CreateVersion("web", "abc-1", "HCL2"),
     CreateBuild("web", "abc-1", "amazon-ebs", ()),
-    FillBuild("web", "abc-1", "1", "amazon-ebs", BuildStatus.UNSET, "aws", (ARTIFACT,), ()),
+    FillBuild(
+        "web",
+        "abc-1",
+        "1",
+        "amazon-ebs",
+        BuildStatus.UNSET,
+        "aws",
+        (ARTIFACT,),
+        (),
+        "ami-base",
+        "id-7",
+        "ch-3",
+        Metadata(commit="3f2a91c"),
+    ),
     SetStatus("web", "abc-1", "1", "amazon-ebs", BuildStatus.DONE),
 )
 REPORT = Report(
@@ -53,11 +70,15 @@ REPORT = Report(
     bucket="web",
     fingerprint="abc-1",
     component_type="amazon-ebs",
+    parent="base v12 (channel production)",
     waits_for=("azure", "gce"),
     notes=("one thing", "another"),
     calls=4,
 )
-PUBLICATION = Publication(REPORT, IMAGE, None, STEPS, VERSION)
+PARENT = Parent("id-7", "ch-3", "base", "base-1", "v12", "production")
+PUBLICATION = Publication(
+    REPORT, IMAGE, Placement("web", "abc-1", "amazon-ebs", BucketPolicy()), STEPS, VERSION, PARENT
+)
 
 
 def test_a_person_reads_outcome_place_writes_and_what_is_missing() -> None:
@@ -69,6 +90,7 @@ def test_a_person_reads_outcome_place_writes_and_what_is_missing() -> None:
         "  bucket          web",
         "  version         abc-1 (v0, open)",
         "  component type  amazon-ebs",
+        "  parent          base v12 (channel production)",
         "  wrote           create bucket web",
         "                  create version abc-1, template type HCL2",
         "                  create build amazon-ebs, still empty",
@@ -84,6 +106,17 @@ def test_a_dry_run_says_would() -> None:
     """Nobody takes a prediction for what happened."""
     assert plain(headline(PUBLICATION, predicted=True)).startswith("would be registered  ami-")
     assert "  would write     create bucket web" in report_lines(PUBLICATION, predicted=True)
+
+
+def test_a_prediction_says_that_the_registry_knows_no_parent() -> None:
+    """Whoever asks why gets an answer; what is really published has no line for what is not there."""
+    report, image = replace(REPORT, parent=""), replace(IMAGE, source="ami-vendor")
+    orphan = replace(PUBLICATION, report=report, image=image, parent=Parent())
+    line = "  parent          nothing in this HCP project lists ami-vendor"
+    assert line in report_lines(orphan, predicted=True)
+    assert not [found for found in report_lines(orphan, predicted=False) if "parent" in found]
+    told = replace(orphan, parent=Parent(note="no parent is recorded: base v3 is revoked"))
+    assert line not in report_lines(told, predicted=True)
 
 
 def test_ids_stand_last_and_are_never_broken() -> None:
@@ -111,7 +144,7 @@ def test_a_program_reads_the_same_as_plain_values() -> None:
         "remedy": "",
         "notes": ["one thing", "another"],
         "calls": 4,
-    } == {key: value for key, value in found.items() if key not in ("image", "version", "steps")}
+    } == {key: value for key, value in found.items() if key not in ("image", "version", "parent", "steps")}
     assert ("ami-0123456789abcdef0", "aws:123456789012", artifacts) == (
         found["image"]["id"],
         found["image"]["owner"],
@@ -130,7 +163,17 @@ def test_a_program_reads_the_same_as_plain_values() -> None:
         "status": "UNSET",
         "platform": "aws",
         "artifacts": artifacts,
+        "source_external_identifier": "ami-base",
+        "metadata": {"packer": {}, "vcs": {"type": "git", "details": {"commit": "3f2a91c"}}, "cicd": None},
     } == found["steps"][3]
+    assert {
+        "bucket": "base",
+        "fingerprint": "base-1",
+        "version": "v12",
+        "version_id": "id-7",
+        "channel": "production",
+        "channel_id": "ch-3",
+    } == found["parent"]
     assert set(found) == set(as_json(Publication(Report(Outcome.IGNORED)), dry_run=True))
 
 

@@ -45,3 +45,8 @@ def gallery_version(arm: Arm, version: str = "1.0.0", **more: Any) -> str:
     """Put a tagged gallery image version and return its id as its event spells it."""
     event = arm.put_gallery_version("rg-images", "gal", "web", version, **{"tags": TAGS, **more})
     return str(event["data"]["resourceUri"])
+
+
+def registered(identifier: str) -> str:
+    """Return an id as HCP Packer lists it: Event Grid writes ``resourcegroups``, and Packer does not."""
+    return identifier.replace("/resourcegroups/", "/resourceGroups/")

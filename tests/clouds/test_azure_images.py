@@ -7,7 +7,16 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
-from tests.clouds.azure_stand_in import SUBSCRIPTION, TAGS, azure_on, gallery_version, managed_image, ref, soon
+from tests.clouds.azure_stand_in import (
+    SUBSCRIPTION,
+    TAGS,
+    azure_on,
+    gallery_version,
+    managed_image,
+    ref,
+    registered,
+    soon,
+)
 
 from packer_publisher.clouds.azure import Azure
 from packer_publisher.errors import Rejected
@@ -60,7 +69,7 @@ def test_a_managed_image_is_its_own_artifact(arm: Arm, azure: Azure) -> None:
         name="web-1",
         state=ImageState.AVAILABLE,
         created_at=CREATED,
-        artifacts=(Artifact("westeurope", identifier),),
+        artifacts=(Artifact("westeurope", registered(identifier)),),
         tags=TAGS,
         labels=(
             ("managed_image_name", "web-1"),
@@ -71,10 +80,12 @@ def test_a_managed_image_is_its_own_artifact(arm: Arm, azure: Azure) -> None:
 
 
 def test_azure_s_own_casing_is_not_taken_over(arm: Arm, azure: Azure) -> None:
-    """ARM answers with the resource group in upper case; what is recorded is what the event said."""
+    """ARM answers with the resource group in upper case; what is recorded are the names that the event said."""
     identifier = managed_image(arm)
     assert "/resourceGroups/RG-IMAGES/" in arm.resource(arm.image_id("rg-images", "web-1"))["id"]
-    assert [identifier] == [artifact.external_identifier for artifact in described(azure, identifier).artifacts]
+    assert "/resourcegroups/rg-images/" in identifier
+    (artifact,) = described(azure, identifier).artifacts
+    assert arm.image_id("rg-images", "web-1") == artifact.external_identifier
 
 
 def test_an_id_in_any_casing_finds_the_image(arm: Arm, azure: Azure) -> None:
@@ -149,7 +160,7 @@ def test_each_target_region_of_a_version_is_an_artifact(arm: Arm, gallery: Azure
         arm, "1.0.1", target_regions=("West Europe", "East US", "east us"), location="eastus", created=CREATED
     )
     image = described(gallery, identifier)
-    assert (Artifact("eastus", identifier), Artifact("westeurope", identifier)) == image.artifacts
+    assert tuple(Artifact(region, registered(identifier)) for region in ("eastus", "westeurope")) == image.artifacts
     assert (ImageState.AVAILABLE, True, CREATED) == (image.state, image.whole, image.created_at)
     assert image.labels == (
         ("sig_image_name", "web"),
@@ -165,14 +176,14 @@ def test_packer_s_single_region_is_a_setting(arm: Arm, address: str) -> None:
     identifier = gallery_version(arm, "1.0.2", target_regions=("West Europe", "East US"))
     with azure_on(address, Policy(azure_artifact="gallery", azure_gallery_regions="single")) as azure:
         image = described(azure, identifier)
-    assert (Artifact("eastus", identifier),) == image.artifacts
+    assert (Artifact("eastus", registered(identifier)),) == image.artifacts
     assert ("sig_replicated_regions", "eastus, westeurope") in image.labels
 
 
 def test_a_version_without_target_regions_lies_where_it_is(arm: Arm, gallery: Azure) -> None:
     """No target region means its own location."""
     identifier = gallery_version(arm, "1.0.3", target_regions=())
-    assert (Artifact("eastus", identifier),) == described(gallery, identifier).artifacts
+    assert (Artifact("eastus", registered(identifier)),) == described(gallery, identifier).artifacts
 
 
 def test_a_version_is_pending_until_every_region_has_it(arm: Arm, gallery: Azure) -> None:
@@ -250,7 +261,7 @@ def test_a_version_stands_for_a_managed_image_that_is_gone(arm: Arm, azure: Azur
             arm.set_state(typed, "Deleting")
         case _:
             arm.write_tags(typed, {"owner": "somebody"})
-    assert (Artifact("eastus", made),) == described(azure, made).artifacts
+    assert (Artifact("eastus", registered(made)),) == described(azure, made).artifacts
 
 
 def test_an_untagged_pair_stays_untagged(arm: Arm, azure: Azure) -> None:
@@ -269,7 +280,7 @@ def test_a_version_of_a_virtual_machine_has_no_managed_image(arm: Arm, azure: Az
 def test_a_version_of_a_version_is_its_own_artifact(arm: Arm, azure: Azure) -> None:
     """A promotion from another gallery is followed no further."""
     made = gallery_version(arm, "2.1.2", source=gallery_version(arm, "2.1.1"))
-    assert (Artifact("eastus", made),) == described(azure, made).artifacts
+    assert (Artifact("eastus", registered(made)),) == described(azure, made).artifacts
 
 
 def test_with_gallery_a_managed_image_waits_for_its_version(arm: Arm, gallery: Azure) -> None:
@@ -278,7 +289,7 @@ def test_with_gallery_a_managed_image_waits_for_its_version(arm: Arm, gallery: A
     made = gallery_version(arm, "2.2.0", source=source)
     alone, version = described(gallery, source), described(gallery, made)
     assert (False, "its gallery image version") == (alone.whole, alone.lacks)
-    assert (True, "", (Artifact("eastus", made),)) == (version.whole, version.lacks, version.artifacts)
+    assert (True, "", (Artifact("eastus", registered(made)),)) == (version.whole, version.lacks, version.artifacts)
 
 
 def test_a_managed_image_of_another_subscription_is_its_owner_s(arm: Arm, azure: Azure) -> None:

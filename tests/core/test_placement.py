@@ -250,6 +250,33 @@ def test_labels_come_from_an_allow_list_and_a_prefix() -> None:
     assert (("git_sha", "3f2a"), ("team", "T" * 256)) == placement.labels
 
 
+def test_the_git_commit_becomes_packers_label() -> None:
+    """Whatever tag it came from; tags that name different commits are told, and stay what they are."""
+    assert (("git_sha", "3f2a91c"),) == placed(image(bucket="web", fingerprint="a", **{"git-commit": "3f2a91c"})).labels
+    tags = {"git-commit": "3f2a91c", "git-sha": "0000000"}
+    placement = placed(image(bucket="web", fingerprint="a", **tags))
+    assert (("git-commit", "3f2a91c"), ("git-sha", "0000000")) == placement.labels
+    note = "the tags name different git commits, 0000000 and 3f2a91c: none is recorded as the build's"
+    assert (note,) == placement.notes
+
+
+@pytest.mark.parametrize(
+    ("platform", "tag", "source"),
+    [
+        (Platform.AWS, "ami-0abc", ("ami-0abc", "")),
+        (Platform.GCE, "base-img", ("base-img", "")),
+        (Platform.GCE, "base-img_7718790431234567890", ("base-img", "7718790431234567890")),
+        (Platform.AZURE, "base_7", ("base_7", "")),
+    ],
+)
+def test_the_source_image_of_a_google_label_may_carry_its_number(
+    platform: Platform, tag: str, source: tuple[str, str]
+) -> None:
+    """Names of Google's images hold no underscore, and one can be given again to another image."""
+    placement = placed(image(platform, bucket="web", fingerprint="a", source_image=tag))
+    assert source == (placement.source_image, placement.source_number)
+
+
 @pytest.mark.parametrize(
     "label", ["image-owner", "packer-publisher", "expects", "expects-2", "Image-Owner", "image_id"]
 )

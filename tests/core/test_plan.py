@@ -13,8 +13,9 @@ from packer_publisher.labels import MARKER, OWNER, own_labels, placeholder_label
 from packer_publisher.placement import Item, Placement
 from packer_publisher.plan import next_call
 from packer_publisher.policy import BucketPolicy
+from packer_publisher.provenance import Metadata
 from packer_publisher.report import Outcome
-from packer_publisher.snapshot import Build, BuildStatus, Latest, Version, label_pairs
+from packer_publisher.snapshot import Build, BuildStatus, Latest, Parent, Version, label_pairs
 from packer_publisher.standing import Standing, standings
 from packer_publisher.steps import (
     CreateBucket,
@@ -153,18 +154,24 @@ def test_a_build_goes_done_at_once_only_where_open_builds_hold_the_version(expec
 
 
 def test_a_build_is_filled_in_one_update() -> None:
-    """Platform, artifacts and labels travel together: the platform is the registry's only compare-and-set."""
+    """All that it is travels together: the platform is the registry's only compare-and-set, parents are set once."""
     subject = item(Platform.GCE)
     image = replace(subject.image, labels=(("self_link", "x"),), identity=(("image_id", "7"),), source="base")
-    placement = replace(subject.placement, labels=(("git_sha", "3f"),))
-    call = next_call([Item(image, placement)], version(build(subject, full=False)), QUIRKS)
+    placement = replace(subject.placement, labels=(("git_sha", "3f2a91c"),))
+    parent = Parent("id-7", "channel-3")
+    call = next_call([Item(image, placement, parent)], version(build(subject, full=False)), QUIRKS)
     assert isinstance(call, FillBuild)
     assert ("gce", (Artifact("europe-west1-b", "gce-image"),), "base") == (
         call.platform,
         call.artifacts,
         call.source_external_identifier,
     )
-    labels = {"self_link": "x", "image_id": "7", "git_sha": "3f", MARKER: "1", OWNER: "gce:project-1"}
+    assert ("id-7", "channel-3", Metadata(commit="3f2a91c")) == (
+        call.parent_version_id,
+        call.parent_channel_id,
+        call.metadata,
+    )
+    labels = {"self_link": "x", "image_id": "7", "git_sha": "3f2a91c", MARKER: "1", OWNER: "gce:project-1"}
     assert label_pairs(labels) == call.labels
 
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from tests.clouds.aws_stand_in import TAGS, fresh_account_id
+from tests.registered import parents_of, register
 
 from packer_publisher.image import Artifact, Platform
 from packer_publisher.local.aws import LocalAccount, LocalAWS
@@ -150,6 +151,20 @@ def test_a_build_in_two_regions_completes_its_version(function: Function) -> Non
     version = HCPVersion.read(function, "base", "one-1")
     assert "v1" == version.name
     assert {Artifact(region, image) for region, image in build.images.items()} == version.artifacts
+
+
+def test_the_source_ami_as_ec2_knows_it_is_the_parent(function: Function) -> None:
+    """SourceImageId of the launched image, without any tag; a copy in another region is built from the same."""
+    build = function.account.build("base-9", fingerprint("nine-9"), copies=["eu-west-1"], created=TEN_MINUTES_AGO)
+    source = function.account.record("us-east-1", build.images["us-east-1"]).source_image_id
+    register(function.registry.model, "aws", Artifact("us-east-1", source), bucket="golden", channels=["stable"])
+    function.queue.emit(build.events[-1])
+
+    assert frozenset() == function.run()
+
+    (line,) = [line for line in function.lines() if line.get("outcome") == "completed"]
+    assert "golden v1 (channel stable)" == line["parent"]
+    assert [("golden v1", "stable", "UP_TO_DATE")] == parents_of(function.registry.model, "base", "nine-9")
 
 
 def test_two_accounts_with_one_registry_look_with_their_own_credentials(function: Function, local: LocalAWS) -> None:

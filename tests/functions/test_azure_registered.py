@@ -12,6 +12,8 @@ from typing import Any
 
 import azure.functions as func
 import pytest
+from tests.clouds.azure_stand_in import SUBSCRIPTION
+from tests.registered import parents_of
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact
@@ -25,7 +27,8 @@ from packer_publisher.runtime import close_publishers
 from packer_publisher.snapshot import BuildStatus, Version
 
 TAGS = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "4f2a9c1-812"}
-CONFIG = json.dumps({"buckets": {"web": {"expects": ["azure"], "create_buckets": True}}})
+RULES = {"expects": ["azure"], "create_buckets": True}
+CONFIG = json.dumps({"buckets": {"web": RULES, "base": RULES}})
 
 
 def load() -> ModuleType:
@@ -82,7 +85,7 @@ def test_a_pair_is_one_build_of_the_managed_image(arm: Arm, registry: LocalRegis
         build.platform,
         build.status,
     )
-    assert frozenset({Artifact("eastus", identifier)}) == build.artifacts
+    assert frozenset({Artifact("eastus", arm.image_id("rg-images", "web-1"))}) == build.artifacts
     assert ("azure:11111111-1111-1111-1111-111111111111", "web-1", "Linux") == tuple(
         build.label(key) for key in ("image-owner", "managed_image_name", "os_type")
     )
@@ -108,8 +111,18 @@ def test_with_gallery_each_target_region_is_recorded(
     )
     deliver(version, version)
     found = recorded(registry)
-    identifier = version["data"]["resourceUri"]
+    identifier = arm.version_id("rg-images", "gal", "web", "1.0.0")
     assert "v1" == found.name
     assert [frozenset({Artifact("eastus", identifier), Artifact("westeurope", identifier)})] == [
         build.artifacts for build in found.builds
     ]
+
+
+def test_the_source_that_a_tag_names_is_the_parent(arm: Arm, registry: LocalRegistry) -> None:
+    """Spelled as Microsoft's pages do, although the event of the base image wrote ``resourcegroups``."""
+    base = arm.put_managed_image("rg-images", "base-1", tags={**TAGS, "hcp-packer-bucket": "base"})
+    deliver(base)
+    source = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-images/providers/Microsoft.Compute/images/base-1"
+    deliver(arm.put_managed_image("rg-images", "web-1", tags={**TAGS, "hcp-packer-source-image": source}))
+    assert [("base v1", "", "UP_TO_DATE")] == parents_of(registry.model, "web", "4f2a9c1-812")
+    assert [source] == [build.source_external_identifier for build in recorded(registry).builds]

@@ -20,6 +20,7 @@ import httpx
 import pytest
 from flask.testing import FlaskClient
 from tests.clouds.gcp_stand_in import LABELS
+from tests.registered import parents_of
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact, Platform
@@ -33,7 +34,8 @@ from packer_publisher.runtime import open_publisher
 from packer_publisher.snapshot import BuildStatus, Version
 
 MAIN = Path(__file__).parents[2] / "functions" / "gcp" / "main.py"
-CONFIG = json.dumps({"buckets": {"web": {"expects": ["gce"], "create_buckets": True}}})
+RULES = {"expects": ["gce"], "create_buckets": True}
+CONFIG = json.dumps({"buckets": {"web": RULES, "base": RULES}})
 
 
 @pytest.fixture
@@ -93,6 +95,25 @@ def test_an_image_completes_its_version(
         "self_link": f"https://www.googleapis.com/compute/v1/{link}",
         "disk_size_gb": "10",
     }.items() <= dict(build.labels).items()
+
+
+def test_the_source_that_a_label_names_is_the_parent(
+    compute: ComputeEngine, registry: LocalRegistry, client: FlaskClient, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By its name and, because a name can be given again, by its number, where the label has one."""
+    _, base = compute.insert_image("base-1", labels={**LABELS, "hcp-packer-bucket": "base"})
+    assert "completed" == deliver(client, base, capsys)["outcome"]
+    number = base["resource"]["labels"]["image_id"]
+    parents = {}
+    for name, source in {"by-name": "base-1", "by-number": f"base-1_{number}", "another": "base-1_77"}.items():
+        labels = {**LABELS, "hcp-packer-fingerprint": name, "hcp-packer-source-image": source}
+        _, last = compute.insert_image(f"web-{name}", labels=labels)
+        assert "completed" == deliver(client, last, capsys)["outcome"]
+        parents[name] = parents_of(registry.model, "web", name)
+        (build,) = registry.model.get_version("web", name)["version"]["builds"]
+        assert "base-1" == build["source_external_identifier"]
+    found = [("base v1", "", "UP_TO_DATE")]
+    assert {"by-name": found, "by-number": found, "another": []} == parents
 
 
 def test_packers_deprecation_and_a_repetition_change_nothing(

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from packer_publisher.ancestry import find_parent
 from packer_publisher.clouds.aws_gather import View, assemble
 from packer_publisher.clouds.aws_images import Found
 from packer_publisher.converge import Progress, Reply, next_request, received, settle
@@ -27,6 +28,7 @@ from packer_publisher.steps import (
     CreateChannel,
     CreateVersion,
     FillBuild,
+    FindParent,
     Gather,
     ReadBucket,
     ReadChannel,
@@ -146,6 +148,12 @@ def _ask(line: Any, call: Call) -> Reply:
             reply = line.get_bucket(call.bucket, ENDLESS)
         case ReadChannel():
             reply = line.get_channel(call.bucket, call.channel, ENDLESS) or Channel(call.channel, exists=False)
+        case FindParent():
+            reply = find_parent(
+                call,
+                lambda asked: line.search_artifact(asked.identifier, asked.platform, ENDLESS),
+                lambda bucket: line.list_channels(bucket, ENDLESS),
+            )
         case CreateBucket():
             reply = line.create_bucket(call.bucket, call.description, call.labels, ENDLESS)
         case CreateVersion():

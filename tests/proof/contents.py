@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from typing import Any
 
 from packer_publisher.local.registry_model import RegistryModel
@@ -30,21 +31,46 @@ def contents(model: RegistryModel, bucket: str) -> Contents:
 
 def _version(model: RegistryModel, bucket: str, fingerprint: str) -> Contents:
     version = model.get_version(bucket, fingerprint)["version"]
+    parents = _parents(model, bucket, fingerprint)
     return {
         "fingerprint": version["fingerprint"],
         "name": version["name"],
         "template_type": version["template_type"],
-        "builds": sorted((_build(build) for build in version["builds"]), key=str),
+        "builds": sorted((_build(build, bucket, parents) for build in version["builds"]), key=str),
     }
 
 
-def _build(build: dict[str, Any]) -> Contents:
+def _parents(model: RegistryModel, bucket: str, fingerprint: str) -> dict[str, tuple[str, str]]:
+    """Return the fingerprint and the channel of each build's parent, which no answer of the API shows."""
+    record = model.find_version(bucket, fingerprint)
+    found = {}
+    for build in record.builds if record is not None else ():
+        parent = model.version_by_id(build.parent_version_id)
+        if parent is not None:
+            channels = model.list_channels(parent.bucket)["channels"]
+            named = [channel["name"] for channel in channels if channel["id"] == build.parent_channel_id]
+            found[build.component_type] = (parent.fingerprint, *named)
+    return {name: (fingerprint, *channel, "")[:2] for name, (fingerprint, *channel) in found.items()}
+
+
+def without_parents(found: Contents, component_type: str, *, channel_only: bool = False) -> Contents:
+    """Return contents in which a build has no parent, or none of its channels."""
+    changed = deepcopy(found)
+    for version in changed["versions"]:
+        for build in version["builds"]:
+            if build["component_type"] == component_type:
+                build["parent"] = (build["parent"][0], "") if channel_only else ("", "")
+    return changed
+
+
+def _build(build: dict[str, Any], bucket: str, parents: dict[str, tuple[str, str]]) -> Contents:
     return {
         "component_type": build["component_type"],
         "status": build["status"],
         "platform": build["platform"],
         "labels": build["labels"],
-        "source": build["source_external_identifier"],
+        "source": build["source_external_identifier"].replace(bucket, "BUCKET"),
+        "parent": parents.get(build["component_type"], ("", "")),
         "artifacts": sorted((entry["region"], entry["external_identifier"]) for entry in build["artifacts"]),
     }
 

@@ -6,8 +6,8 @@ import sys
 from collections.abc import Iterable
 
 from tests.proof.controls import CONTROLS
-from tests.proof.interleaving import Exploration, Figures
-from tests.proof.players import Scenario
+from tests.proof.interleaving import Exploration
+from tests.proof.players import Figures, Scenario
 from tests.proof.scenarios import longer, normal
 
 

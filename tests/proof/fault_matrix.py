@@ -26,6 +26,7 @@ class End(StrEnum):
     FOUND = "f"  # deferred; delivered again, it finds that what it wanted to write stands there already
     SWEPT = "s"  # rejected with its reason; the next sweep records the image
     LATER = "c"  # the version is complete, the report says what became of the channel, and the next sweep sets it
+    ORPHAN = "p"  # it ends as if nothing had happened, but without its parent or that one's channel, and says so
     OTHER = "?"  # anything else, which must not be
 
     @classmethod
@@ -49,6 +50,9 @@ def expected(row: Row, column: Column, *, lasting: bool) -> End:
         return End.ON  # the image is recorded; the report notes that the bucket's description is not up to date
     if row.channels:
         return _channel(row, column, lasting)
+    if row.parents and (column.refuses or column.name == "403"):
+        # A read that is refused is not repeated; the update is, and only then made without the parent.
+        return End.ON if row.writes and not lasting else End.ORPHAN
     again = End.FOUND if row.done else End.AGAIN
     if column.name == "403" or (column.name == "401" and row.operation == "Token"):
         return again  # people mend credentials
@@ -102,9 +106,9 @@ struck once and struck until the event has ended, {2 * cells} cells. `tests/proo
 the real publisher and the real client over HTTP to the local registry. `{COMMAND}`
 writes this page.
 
-In every cell the bucket ends with exactly the contents that it has where nothing breaks, nothing stands there twice, no
-write is sent again before the registry was looked at (but after 401 and 429, which say that nothing happened), no call
-is made more than seven times, and the event ends within its time.
+In every cell the bucket ends with exactly the contents that it has where nothing breaks (in a `p` without the parent),
+nothing stands there twice, no write is sent again before the registry was looked at (but after 401 and 429, which say
+that nothing happened), no call is made more than seven times, and the event ends within its time.
 
 | | how the event ends in which the fault strikes |
 |---|---|
@@ -112,6 +116,7 @@ is made more than seven times, and the event ends within its time.
 | `a` | `deferred`: delivered again, it ends as if nothing had happened |
 | `f` | `deferred`: delivered again, it finds that what it wanted to write stands there already (`unchanged`) |
 | `c` | the version is complete, the report notes what became of the channel, and the next sweep sets it |
+| `p` | as if nothing had happened, but without the parent version (or its channel), and the report says so |
 | `s` | `rejected`, with the reason and the setting that resolves it; the next sweep records the image |
 
 The calls, in the tables by their numbers:

@@ -22,7 +22,7 @@ class Story:
 
     The event at ``quiet_before`` comes seven hours after the others, in a new process. ``bucket`` is what the bucket
     holds beforehand, None where there is none, ``channel`` a channel that it has. ``discovers`` leaves the organization
-    and the project to be found out.
+    and the project to be found out. ``parent`` says that the images were built from registered ones.
     """
 
     events: tuple[str, ...]
@@ -32,6 +32,7 @@ class Story:
     channel: str = ""
     quiet_before: int | None = None
     discovers: bool = False
+    parent: bool = False
 
     def tags(self, platform: Platform) -> dict[str, str]:
         """Return the tags of an image, without the bucket."""
@@ -50,6 +51,7 @@ NO_BUCKET = Story(("azure",), TYPES, bucket=None)
 ASSIGNED = BucketPolicy(assign_channels=("staging",), create_channels=True)
 NEW_CHANNEL = Story(("azure", "gce"), TYPES, ASSIGNED)
 OLD_CHANNEL = Story(("azure", "gce"), TYPES, ASSIGNED, channel="staging")
+ANCESTRY = Story(("azure", "gce"), TYPES, parent=True)
 DISCOVERED = Story(("azure", "gce"), TYPES, discovers=True)
 
 
@@ -59,7 +61,8 @@ class Row:
 
     ``nth`` counts the matching requests of the event; ``clean`` is the event's outcome where nothing breaks. ``last``
     is set on the event's last write, ``aside`` on what only keeps the bucket's description true, ``channels`` on what
-    points channels to a version that is complete, ``done`` on what comes after the last write.
+    points channels to a version that is complete, ``done`` on what comes after the last write, ``parents`` on what only
+    tells or records what an image was built from.
     """
 
     name: str
@@ -74,6 +77,7 @@ class Row:
     aside: bool = False
     channels: bool = False
     done: bool = False
+    parents: bool = False
 
     @property
     def fills_and_ends(self) -> bool:
@@ -81,8 +85,13 @@ class Row:
         return self.body.get("platform") is not None and "status" in self.body
 
     def matches(self, operation: str, body: Mapping[str, Any]) -> bool:
-        """Return whether a request is such a call; None in ``body`` stands for a key that must be missing."""
-        return operation == self.operation and all(body.get(key) == value for key, value in self.body.items())
+        """Return whether a request is such a call.
+
+        In ``body`` None stands for a key that must be missing, ``...`` for one that must be there.
+        """
+        return operation == self.operation and all(
+            (key in body) if value is ... else body.get(key) == value for key, value in self.body.items()
+        )
 
 
 DONE = {"status": "BUILD_DONE", "platform": None}
@@ -133,6 +142,18 @@ ROWS = (
     ),
     Row("UpdateBuild, DONE", "UpdateBuild", UNDECLARED, 2, Outcome.COMPLETED, body=DONE),
     Row("UpdateBuild, the last DONE", "UpdateBuild", UNDECLARED, 2, Outcome.COMPLETED, nth=2, body=DONE, last=True),
+    Row("SearchExternalArtifact", "SearchExternalArtifact", ANCESTRY, 1, Outcome.COMPLETED, writes=False, parents=True),
+    Row("ListChannels", "ListChannels", ANCESTRY, 1, Outcome.COMPLETED, writes=False, parents=True),
+    Row(
+        "UpdateBuild, filled and DONE, with a parent",
+        "UpdateBuild",
+        ANCESTRY,
+        1,
+        Outcome.COMPLETED,
+        body={"status": "BUILD_DONE", "platform": "gce", "parent_version_id": ...},
+        last=True,
+        parents=True,
+    ),
     Row("GetChannel", "GetChannel", OLD_CHANNEL, 1, Outcome.COMPLETED, writes=False, channels=True),
     Row("GetChannel, once set", "GetChannel", OLD_CHANNEL, 1, Outcome.COMPLETED, nth=2, writes=False, channels=True),
     Row("CreateChannel", "CreateChannel", NEW_CHANNEL, 1, Outcome.COMPLETED, channels=True),

@@ -11,9 +11,10 @@ What is merged or left out, and why nothing is lost by it:
 - Progress without ``lost``, which stops a handler after seven lost replies, and here there is one; of ``written`` only
   what the logic looks at before it writes again.
 - A refusal is forgotten once the last read shows that what was refused has happened: builds are never deleted, a
-  platform and DONE stay, so that write is never asked for again.
+  platform and DONE stay, so that write is never asked for again. So is a parent, once the build is filled.
 - Handlers of the same items are alike, so their states are kept in order (symmetry).
-- A look at the cloud whose answer cannot change any more happens with the call before it: nobody else can tell.
+- A look at the cloud whose answer cannot change any more happens with the call before it: nobody else can tell. So
+  does the search for a parent: it looks at another bucket, to which nobody writes here.
 - The lost reply to a read equals a crash: nothing is known, and the handler begins again.
 - Time stands still but between stages. Ids of builds sort by component type, or, in the longer run, by creation.
 """
@@ -37,6 +38,7 @@ from packer_publisher.steps import (
     CreateVersion,
     DeleteBuild,
     FillBuild,
+    FindParent,
     Gather,
     Read,
     SetLabels,
@@ -44,31 +46,13 @@ from packer_publisher.steps import (
     Write,
 )
 from tests.proof.invariants import Broken, BuildWrite
-from tests.proof.players import CRASH, LOSS, Actor, Logic, Scenario
+from tests.proof.players import CRASH, LOSS, Actor, Figures, Logic, Scenario
 from tests.proof.registry_states import RegistryStates
 
 ENDED = 0  # the number of a handler that is done: what it knew matters no more
 LOST = OutcomeUnknown("the reply is lost")
 
 State = tuple[int, ...]  # registry, stage, mishaps left, then a number for what each handler knows
-
-
-@dataclass(frozen=True)
-class Figures:
-    """How much was looked at."""
-
-    name: str
-    states: int
-    transitions: int
-    registries: int
-    handlers: int
-    seconds: float
-
-    def __str__(self) -> str:
-        return (
-            f"{self.name:<86} {self.states:>9,} states {self.transitions:>11,} transitions "
-            f"{self.registries:>6,} registries {self.seconds:>6.1f} s"
-        )
 
 
 class Violation(AssertionError):
@@ -103,6 +87,7 @@ class Exploration:
             bucket_exists=scenario.bucket_exists,
             naming=scenario.naming,
             switches=scenario.switches,
+            base=scenario.base,
         )
         self._numbers: dict[tuple[int, Progress | None], int] = {(-1, None): ENDED}
         self._known: list[Progress | None] = [None]
@@ -246,10 +231,14 @@ class Exploration:
             progress = self._logic.received(progress, call, reply)
             while True:
                 progress, wanted = self._logic.next_request(progress)
-                if not (isinstance(wanted, Gather) and self._fixed):
+                world = self.scenario.stages[stage]
+                if isinstance(wanted, Gather) and self._fixed:
+                    found: Reply | None = world.gathered[wanted.identifier]
+                elif isinstance(wanted, FindParent):
+                    _, found = self.registries.ask(registry, wanted, world.now)
+                else:
                     break
-                gathered = self.scenario.stages[stage].gathered[wanted.identifier]
-                progress = self._logic.received(progress, wanted, gathered)
+                progress = self._logic.received(progress, wanted, found)
             if wanted is None:
                 settled = self._logic.settle(progress)
                 self._rules.check_verdicts(settled, stage, self.registries.contents(registry))
@@ -267,8 +256,9 @@ class Exploration:
         return self._number(self._group[place], progress, call)
 
     def _number(self, group: int, progress: Progress, call: Call | DeleteBuild) -> int:
-        version, refused = progress.version, progress.refused
+        version, refused, items = progress.version, progress.refused, progress.items
         if version is not None:
+            items = tuple(replace(item, parent=None) if _is_filled(item, version) else item for item in items)
             version = replace(version, builds=tuple(sorted(version.builds, key=lambda build: build.id)))
             refused = tuple(entry for entry in refused if not _is_past(entry[0], version))
         refused = tuple(sorted(refused, key=repr))
@@ -276,7 +266,8 @@ class Exploration:
             call for call in progress.written if isinstance(call, SetLabels | AssignChannel) and progress.answered(call)
         }
         written = tuple(sorted(kept, key=repr))
-        progress = replace(progress, version=version, written=written, lost=0, unanswered=(), refused=refused)
+        progress = replace(progress, items=items, version=version, written=written, refused=refused)
+        progress = replace(progress, lost=0, unanswered=())
         number = self._numbers.setdefault((group, progress), len(self._known))
         if number == len(self._known):
             self._known.append(progress)
@@ -336,6 +327,11 @@ def _is_past(call: Write, version: Version) -> bool:
             return filled or (build is not None and build.status is BuildStatus.DONE)
         case _:
             return False
+
+
+def _is_filled(item: Item, version: Version) -> bool:
+    build = version.build(item.placement.component_type)
+    return build is not None and build.platform != ""
 
 
 def _words(call: Call | DeleteBuild | None) -> str:

@@ -95,7 +95,7 @@ class Network(httpx.BaseTransport):
         fault = self._aimed_at(operation, request.read())
         if fault is None:
             response = self._send(operation, request)
-            if request.method == "GET":
+            if _reads(operation, request.method):
                 self._pass_reads()
             return response
         self.struck += 1
@@ -179,13 +179,18 @@ class Network(httpx.BaseTransport):
         for sent in self.log:
             if sent.operation == "Token":
                 continue
-            if sent.method == "GET":
+            if _reads(sent.operation, sent.method):
                 unsure = None
                 continue
             if unsure is not None and (sent.path, sent.body) == (unsure.path, unsure.body):
                 found.append(f"{sent.operation} {sent.path} after {unsure.answer or 'no answer'}")
             unsure = sent if sent.answer not in (401, 429) else None
         return found
+
+
+def _reads(operation: str, method: str) -> bool:
+    """Return whether a request reads: the search does, although it is a POST."""
+    return method == "GET" or operation == "SearchExternalArtifact"
 
 
 def operation_of(request: httpx.Request) -> str:

@@ -1,4 +1,7 @@
-"""Who plays in an exploration: handlers with their decisions, the stages of their world, the scenario of it all."""
+"""Who plays in an exploration: handlers with their decisions, the stages of their world, the scenario of it all.
+
+:class:`Figures` say afterwards how much of it was looked at.
+"""
 
 from __future__ import annotations
 
@@ -74,3 +77,22 @@ class Scenario:
     mishaps: int = MISHAPS
     naming: Naming = "by name"
     switches: Switches = field(default_factory=Switches)
+    base: str = ""  # an image that a complete version of another bucket lists
+
+
+@dataclass(frozen=True)
+class Figures:
+    """How much was looked at."""
+
+    name: str
+    states: int
+    transitions: int
+    registries: int
+    handlers: int
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"{self.name:<86} {self.states:>9,} states {self.transitions:>11,} transitions "
+            f"{self.registries:>6,} registries {self.seconds:>6.1f} s"
+        )

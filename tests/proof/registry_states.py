@@ -14,15 +14,18 @@ from typing import Literal
 
 from packer_publisher.converge import Reply
 from packer_publisher.errors import RegistryRefused
+from packer_publisher.image import Artifact
 from packer_publisher.labels import MARKER, OWNER
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_records import Bucket as BucketRecord
 from packer_publisher.local.registry_records import Build as BuildRecord
+from packer_publisher.local.registry_records import Channel as ChannelRecord
 from packer_publisher.local.registry_records import Earlier
 from packer_publisher.local.registry_records import Version as VersionRecord
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.snapshot import Build, Version
 from packer_publisher.steps import Call, DeleteBuild, SetLabels
+from tests.registered import register
 from tests.simulation.handlers import DEADLINE, ask
 from tests.simulation.registry import Clock, ModelRegistry
 
@@ -39,6 +42,7 @@ class Held:
     status: str
     artifacts: frozenset[tuple[str, str]]
     labels: tuple[tuple[str, str], ...]
+    parent: str = ""
 
     def label(self, key: str) -> str:
         """Return a label's value, "" if there is none."""
@@ -67,12 +71,21 @@ class RegistryStates:
     """Every state of one registry that was reached, by number; state 0 is the first."""
 
     def __init__(
-        self, bucket: str, fingerprint: str, *, bucket_exists: bool, naming: Naming, switches: Switches | None = None
+        self,
+        bucket: str,
+        fingerprint: str,
+        *,
+        bucket_exists: bool,
+        naming: Naming,
+        switches: Switches | None = None,
+        base: str = "",
     ) -> None:
         self._bucket = bucket
         self._fingerprint = fingerprint
         self._naming = naming
         self._registry = ModelRegistry(switches, clock=Clock())
+        if base:
+            register(self._registry.model, "aws", Artifact("eu-west-1", base), channels=("production",))
         if bucket_exists:
             self._registry.model.create_bucket({"name": bucket})
         self._models: list[RegistryModel] = []
@@ -96,7 +109,7 @@ class RegistryStates:
         if state not in self._contents:
             model = self._models[state]
             record = model.store.get(VersionRecord, model.key(self._bucket, self._fingerprint))
-            builds = None if record is None else {build.component_type: _held(build) for build in record.builds}
+            builds = None if record is None else {b.component_type: _held(b, _parent(b, model)) for b in record.builds}
             self._contents[state] = Contents(record is not None and record.complete, builds)
         return self._contents[state]
 
@@ -155,10 +168,21 @@ class RegistryStates:
         return number
 
 
-def _held(build: BuildRecord) -> Held:
+def _held(build: BuildRecord, parent: str = "") -> Held:
     artifacts = frozenset((artifact.region, artifact.external_identifier) for artifact in build.artifacts)
     labels = tuple(sorted((build.labels or {}).items()))
-    return Held(build.component_type, build.platform, build.status, artifacts, labels)
+    return Held(build.component_type, build.platform, build.status, artifacts, labels, parent)
+
+
+def _parent(build: BuildRecord, model: RegistryModel) -> str:
+    """Return the parent as a person would name it: version, and the channel that it was taken from."""
+    version = model.version_by_id(build.parent_version_id)
+    if version is None:
+        return ""
+    channels = model.store.scan(ChannelRecord, model.project, version.bucket)
+    return " ".join(
+        [version.bucket, version.name, *(channel.name for channel in channels if channel.id == build.parent_channel_id)]
+    )
 
 
 def _earlier(earlier: Earlier | None) -> Hashable:
@@ -176,6 +200,8 @@ def _identity(version: VersionRecord | None) -> Hashable:
             len(build.artifacts),
             build.packer_run_uuid,
             build.source_external_identifier,
+            build.parent_version_id,
+            build.parent_channel_id,
             build.created_at,
             max((artifact.created_at for artifact in build.artifacts), default=None),
         )

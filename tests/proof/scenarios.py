@@ -20,6 +20,7 @@ from tests.simulation.world import T0, World, WorldCloud
 
 POLICY = Policy(rules=(BucketRule("*", BucketPolicy(create_bucket=True)),))
 QUIET = timedelta(hours=7)
+BASE = "ami-base"
 
 
 class Tags(dict[str, str]):
@@ -100,8 +101,9 @@ def declarations(style: str, teams: Sequence[Team]) -> dict[str, str]:
 class Cast:
     """The images of some teams in a world, with the handlers, stages and rules made from them."""
 
-    def __init__(self, teams: Sequence[Team], style: str) -> None:
+    def __init__(self, teams: Sequence[Team], style: str, sources: Mapping[str, str] | None = None) -> None:
         self.teams = tuple(teams)
+        self.sources = sources or {}
         self.declared = style != "not at all"
         self.world = World()
         said = declarations(style, teams)
@@ -115,6 +117,8 @@ class Cast:
             expects = expects.replace(".", "__").replace(" ", "_")
         if expects:
             tags["hcp-packer-expects"] = expects
+        if team.name in self.sources:
+            tags["hcp-packer-source-image"] = self.sources[team.name]
         name = team.name.replace(" ", "-")
         return self.world.add(team.platform, team.owner, name, team.regions, tags, age=team.age)
 
@@ -165,7 +169,9 @@ class Cast:
             expects = self.item(images[0].ref).placement.expects
             if expects:
                 labels["expects"] = " ".join(sorted(expects, key=str.casefold))
-            wanted = Held(team.component_type, str(team.platform), DONE, artifacts, tuple(sorted(labels.items())))
+            parent = "base v1 production" if self.sources.get(team.name) == BASE else ""
+            platform = str(team.platform)
+            wanted = Held(team.component_type, platform, DONE, artifacts, tuple(sorted(labels.items())), parent)
             held[team.component_type] = (*held.get(team.component_type, ()), wanted)
         return held
 
@@ -195,7 +201,9 @@ class Cast:
             allowed=frozenset(allowed),
             late=late,
         )
-        return Scenario(name, (*actors, *self.sweeps(last)), (*stages, quiet), rules, bucket_exists=bucket_exists)
+        base = BASE if self.sources else ""
+        players, times = (*actors, *self.sweeps(last)), (*stages, quiet)
+        return Scenario(name, players, times, rules, bucket_exists=bucket_exists, base=base)
 
 
 def three_clouds(style: str, *, bucket_exists: bool = True) -> Scenario:
@@ -211,6 +219,13 @@ def duplicates(teams: Sequence[Team], style: str, repeated: int) -> Scenario:
     cast = Cast(teams, style)
     actors = [cast.event(team) for team in teams] + [cast.event(team, again=True) for team in teams[:repeated]]
     return cast.scenario(f"{len(teams)} clouds, {repeated} delivered twice: {style}", actors)
+
+
+def with_parents(teams: Sequence[Team], style: str, repeated: int) -> Scenario:
+    """Return handlers whose images say what they were built from: of AWS a registered image, of Google a vendor's."""
+    cast = Cast(teams, style, {AWS.name: BASE, GOOGLE.name: "vendor"})
+    actors = [cast.event(team) for team in teams] + [cast.event(team, again=True) for team in teams[:repeated]]
+    return cast.scenario(f"{len(teams)} clouds with parents, {repeated} delivered twice: {style}", actors)
 
 
 def sweep_among(style: str) -> Scenario:
@@ -301,6 +316,7 @@ def normal() -> list[Scenario]:
         *(replace(three_clouds(style), naming="by creation") for style in OF_THREE),
         *(three_clouds(style, bucket_exists=False) for style in OF_THREE),
         *(duplicates((AWS, GOOGLE), style, 2) for style in STYLES),
+        *(with_parents((AWS, GOOGLE), style, 1) for style in STYLES[:2]),
         *(sweep_among(style) for style in OF_THREE),
         *(two_accounts(style) for style in OF_THREE),
         # The image that is turned away declares for nobody, so the one that declares must be another's.
@@ -319,6 +335,9 @@ def longer() -> list[Scenario]:
         *(declared_later((AWS, AZURE, GOOGLE), style) for style in STYLES[:2]),
         *(replace(two_accounts(style), naming="by creation") for style in OF_THREE),
         *(_under(switches, three_clouds(style)) for switches in SWITCHES for style in OF_THREE),
+        *(with_parents((AWS, GOOGLE), style, 2) for style in STYLES[:2]),
+        with_parents((AWS, AZURE, GOOGLE), STYLES[0], 1),
+        *(_under(switches, with_parents((AWS, GOOGLE), style, 1)) for switches in SWITCHES for style in STYLES[:2]),
     ]
 
 

@@ -9,7 +9,8 @@ from datetime import timedelta
 from hypothesis.stateful import RuleBasedStateMachine
 
 from packer_publisher.errors import Rejected
-from packer_publisher.image import Change, ImageEvent, ImageRef, Platform
+from packer_publisher.image import Artifact, Change, ImageEvent, ImageRef, Platform
+from packer_publisher.labels import MARKER
 from packer_publisher.placement import Placement, place
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
@@ -21,10 +22,13 @@ from tests.proof.packer import PackerRun, Phase, Source
 from tests.proof.reference import Made, declared_in, is_packers, misdirected, misplaced, stuck
 from tests.proof.unreliable import Line, Weather, Written, as_it_is
 from tests.proof.watch import Watch
+from tests.registered import register
 from tests.simulation.registry import ModelRegistry
 from tests.simulation.world import T0, World
 
 BUCKET, FINGERPRINTS = "web", ("a1", "b2")
+BASE = "ami-base"
+"""What the first AWS account's images are built from: a registered image."""
 OWNERS = (
     (Platform.AWS, "111111111111"),
     (Platform.AWS, "222222222222"),
@@ -46,6 +50,7 @@ class Stage(RuleBasedStateMachine):
         totals["runs"] += 1
         self.world = World()
         self.registry = ModelRegistry()
+        register(self.registry.model, "aws", Artifact("eu-west-1", BASE), channels=("production",))
         self.weather = Weather()
         self.book: list[Written] = []
         self.watch = Watch()
@@ -94,7 +99,7 @@ class Stage(RuleBasedStateMachine):
             here = _of(version, made)
             found += misplaced(here, version, reports)
             found += stuck(here, version, [other for other in versions if other.exists and other is not version])
-        none_of(found)
+        none_of(found + [f"{name} has lost its parent" for version in versions for name in self._orphans(version)])
         before = len(self.book)
         for account in self.accounts:
             self._sweep(account)
@@ -147,6 +152,8 @@ class Stage(RuleBasedStateMachine):
 
     def _add(self, owner: Account, regions: tuple[str, ...], tags: dict[str, str]) -> list[ImageRef]:
         self.number += 1
+        if owner.owner_id == OWNERS[0][1]:
+            tags["hcp-packer-source-image"] = BASE
         age = int((T0 - self.registry.clock()) / timedelta(minutes=1))
         return self.world.add(owner.platform, owner.owner_id, f"image-{self.number}", regions, tags, age=age)
 
@@ -241,6 +248,14 @@ class Stage(RuleBasedStateMachine):
         source.tagged = True
         source.identifier = self.world.images[ref].artifacts[0].external_identifier
         self._emit(ref)
+
+    def _orphans(self, version: Version) -> list[str]:
+        """Return the builds of ours that tell their source, and not the version and channel that it belongs to."""
+        record = self.registry.model.find_version(version.bucket, version.fingerprint)
+        ours = [b for b in (record.builds if record else ()) if MARKER in (b.labels or {}) and not b.packer_run_uuid]
+        told = [b for b in ours if b.source_external_identifier == BASE]
+        totals["builds with a parent"] += len(told)
+        return [b.component_type for b in told if not (b.parent_version_id and b.parent_channel_id)]
 
     def _made(self) -> list[Made]:
         builds: dict[tuple[str, str], list[ImageRef]] = {}

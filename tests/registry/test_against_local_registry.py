@@ -198,7 +198,7 @@ def test_channels_revocation_and_search(world: World) -> None:
     assert "abc" == hcp.channel_history("web", "dev", deadline)[0].version_fingerprint
     hcp.delete_channel("web", "prod", deadline)
     assert hcp.get_channel("web", "prod", deadline) is None
-    (found,) = hcp.search_external_artifact("ami-0123", deadline)
+    (found,) = hcp.search_artifact("ami-0123", "aws", deadline)
     assert ("web", "abc", "v1") == (found.bucket, found.fingerprint, found.version_name)
     assert () == hcp.bucket_ancestry("web", deadline)
     assert "VERSION_REVOKED" == hcp.update_version("web", "abc", Revoke("CVE"), deadline).status

@@ -15,7 +15,6 @@ from packer_publisher.publish import Registry
 from packer_publisher.registry import (
     Assignment,
     Complete,
-    FoundArtifact,
     HCPPacker,
     RegistryState,
     Relation,
@@ -25,7 +24,7 @@ from packer_publisher.registry import (
     VersionName,
 )
 from packer_publisher.registry.decoding import build
-from packer_publisher.snapshot import Bucket, BuildStatus, Channel
+from packer_publisher.snapshot import Bucket, BuildStatus, Channel, FoundArtifact
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
 from tests.registry.peer import BASE, ORGANIZATION, PROJECT, Peer, Says, Time, build_body, refusal, version_body
 
@@ -211,17 +210,17 @@ def test_a_search_is_a_read(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
     }
     peer.says(Says(status=503, text="busy"), Says({"artifacts": [hit], "pagination": None}))
 
-    found = hcp.search_external_artifact("ami-1", clock.deadline(), platform="aws")
+    found = hcp.search_artifact("ami-1", "aws", clock.deadline())
 
-    assert (FoundArtifact("web", "abc", "v3", "VERSION_ACTIVE", build(build_body())),) == found
+    assert (FoundArtifact("web", "abc", "2", "v3", "VERSION_ACTIVE", build(build_body())),) == found
     assert ("POST", "/_search/external_artifact", {"external_identifier": "ami-1", "platform": "aws"}) == sent(peer)[1]
 
 
 def test_channels(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
     """Channels are listed, read, created, and None where there is none."""
-    body = {"name": "prod", "managed": False, "restricted": True, "version": version_body("v1")}
+    body = {"id": "ch-1", "name": "prod", "managed": False, "restricted": True, "version": version_body("v1")}
     peer.says(Says({"channels": [body]}), Says({"channel": body}), refusal(404, 5, "none"), Says({"channel": body}))
-    channel = Channel("prod", restricted=True, version_fingerprint="abc", version_name="v1")
+    channel = Channel("prod", restricted=True, version_fingerprint="abc", version_name="v1", id="ch-1")
 
     assert (channel,) == hcp.list_channels("web", clock.deadline())
     assert channel == hcp.get_channel("web", "prod", clock.deadline())

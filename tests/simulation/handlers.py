@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from packer_publisher.ancestry import find_parent
 from packer_publisher.converge import Reply, Settled, converge
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble
@@ -20,7 +21,9 @@ from packer_publisher.steps import (
     CreateBuild,
     CreateVersion,
     FillBuild,
+    FindParent,
     Gather,
+    Read,
     ReadBucket,
     ReadVersion,
     SetStatus,
@@ -38,6 +41,12 @@ def ask(registry: Registry, call: Call) -> Reply:
                 return registry.get_version(call.bucket, call.fingerprint, DEADLINE)
             case ReadBucket():
                 return registry.get_bucket(call.bucket, DEADLINE)
+            case FindParent():
+                return find_parent(
+                    call,
+                    lambda asked: registry.search_artifact(asked.identifier, asked.platform, DEADLINE),
+                    lambda bucket: registry.list_channels(bucket, DEADLINE),
+                )
             case CreateBucket():
                 return registry.create_bucket(call.bucket, call.description, call.labels, DEADLINE)
             case CreateVersion():
@@ -88,7 +97,7 @@ class Handler:
             reply: Reply = WorldCloud(self.world, self.ref.platform).gather(item.image, item.placement, DEADLINE)
         else:
             reply = ask(self.registry, call)
-            if lose and not isinstance(call, ReadVersion | ReadBucket):
+            if lose and not isinstance(call, Read):
                 reply = OutcomeUnknown("the reply is lost")
         try:
             self._call = self._flow.send(reply)

@@ -17,7 +17,8 @@ from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.registry import decoding
-from packer_publisher.snapshot import Bucket, Build, Channel, Version
+from packer_publisher.registry.versions import update_body
+from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
 
@@ -114,6 +115,23 @@ class ModelRegistry:
         body = {"description": description, "labels": dict(labels)}
         return decoding.bucket(self._ask("UpdateBucket", self.model.update_bucket, bucket, body)["bucket"], bucket)
 
+    def search_artifact(
+        self,
+        external_identifier: str,
+        platform: str,
+        deadline: Deadline,
+        project: str | None = None,
+        *,
+        limit: int | None = None,
+    ) -> tuple[FoundArtifact, ...]:
+        body = {"external_identifier": external_identifier, "platform": platform}
+        document = self._ask("SearchExternalArtifact", self.model.search_external_artifact, body)
+        return tuple(map(decoding.found_artifact, document["artifacts"][:limit]))
+
+    def list_channels(self, bucket: str, deadline: Deadline, project: str | None = None) -> tuple[Channel, ...]:
+        document = self._ask("ListChannels", self.model.list_channels, bucket)
+        return tuple(map(decoding.channel, document["channels"]))
+
     def get_channel(self, bucket: str, channel: str, deadline: Deadline, project: str | None = None) -> Channel | None:
         try:
             return decoding.channel(self._ask("GetChannel", self.model.get_channel, bucket, channel)["channel"])
@@ -155,18 +173,7 @@ class ModelRegistry:
     def update_build(
         self, step: FillBuild | SetStatus | SetLabels, deadline: Deadline, project: str | None = None
     ) -> Build:
-        body: dict[str, Any] = (
-            {"labels": dict(step.labels)} if isinstance(step, SetLabels) else {"status": step.status.value}
-        )
-        if isinstance(step, FillBuild):
-            body |= {
-                "platform": step.platform,
-                "artifacts": [
-                    {"external_identifier": artifact.external_identifier, "region": artifact.region}
-                    for artifact in step.artifacts
-                ],
-                "labels": dict(step.labels),
-            }
+        body = update_body(step)
         document = self._ask("UpdateBuild", self.model.update_build, step.bucket, step.fingerprint, step.build_id, body)
         return decoding.build(document["build"])
 

@@ -13,8 +13,17 @@ from packer_publisher.expectation import Quirks
 from packer_publisher.labels import MARKER, OWNER, is_our_build, is_whole
 from packer_publisher.placement import Item
 from packer_publisher.report import TELLING, Outcome
-from packer_publisher.snapshot import Bucket, Build, BuildStatus, Latest, Version
-from packer_publisher.steps import Call, CreateBucket, CreateVersion, FillBuild, ReadBucket, ReadChannel, ReadVersion
+from packer_publisher.snapshot import Bucket, Build, BuildStatus, Latest, Parent, Version
+from packer_publisher.steps import (
+    Call,
+    CreateBucket,
+    CreateVersion,
+    FillBuild,
+    FindParent,
+    ReadBucket,
+    ReadChannel,
+    ReadVersion,
+)
 from packer_publisher.verdict import Verdict
 from packer_publisher.wording import counted, listed
 
@@ -123,7 +132,11 @@ def left_to_events(items: Sequence[Item], version: Version, now: datetime) -> st
 
 
 def predict(items: Sequence[Item], version: Version, bucket: Bucket, read_channel: ReadChannels) -> tuple[Settled, int]:
-    """Return how converging would end, and how many calls to the registry it would take after the first look."""
+    """Return how converging would end, and how many calls to the registry it would take at most after the first look.
+
+    Parents are looked up when the builds are written, a search and a list of channels each: no other step depends on
+    them.
+    """
     prediction = Prediction()
     flow = converge(items, Quirks())
     calls = -1 if not version.exists else 0  # what is known to be missing is not read again
@@ -136,12 +149,14 @@ def predict(items: Sequence[Item], version: Version, bucket: Bucket, read_channe
                 return bucket
             case ReadChannel():
                 return read_channel(call)
+            case FindParent():
+                return Parent()
             case _:
                 raise TypeError(f"{type(call).__name__} is no read")
 
     call = next(flow)
     while True:
-        calls += 1
+        calls += 2 if isinstance(call, FindParent) else 1
         try:
             reply: Reply = prediction.reply(call, ask)
         except RegistryRefused as refused:

@@ -83,6 +83,7 @@ def summary(result: Play) -> str:
     ]
     lines += [f"  {line}" for line in columns(table)]
     lines.append(f"\nChannel latest: {result.latest_before or '(none)'} -> {result.latest_after or '(none)'}")
+    lines.append(f"Built from: {result.parent or '(not known)'}")
     by_outcome: dict[str, list[int]] = {}
     for told in result.told:
         by_outcome.setdefault(told.outcome, []).append(told.calls)
@@ -98,6 +99,7 @@ def summary(result: Play) -> str:
         lines.append(f"\nNOT exact: version {result.version or '(none)'}")
         lines += [f"  missing: {name}" for name in result.missing]
         lines += [f"  unexpected: {name}" for name in result.unexpected]
+        lines += [f"  without a parent: {name}" for name in result.orphans]
     lines.append(f"The same order again: packer-publisher demo --seed {result.seed}")
     return "\n".join(lines)
 

@@ -26,6 +26,7 @@ from packer_publisher.cli.result import (
 from packer_publisher.cli.tables import facts, safe
 from packer_publisher.durations import format_duration
 from packer_publisher.policy import LABEL_PREFIX, Policy
+from packer_publisher.provenance import read_metadata
 
 if TYPE_CHECKING:
     from packer_publisher.cli.mapping import Consultation
@@ -152,7 +153,21 @@ def _rules(placement: Placement | None, policy: Policy) -> list[tuple[str, str]]
         ("region", placement.region),
         ("source image", safe(placement.source_image)),
         ("channels", " ".join(placement.channels)),
+        ("metadata", _metadata(placement)),
         ("build labels", " ".join(f"{key}={safe(value)}" for key, value in placement.labels)),
         ("missing bucket", "is created" if rules.create_bucket else "is not created (create_buckets)"),
         ("template type", rules.template_type),
     ]
+
+
+def _metadata(placement: Placement) -> str:
+    """Return what the build's metadata say, in words."""
+    found = read_metadata(placement.labels)
+    if found is None:
+        return ""
+    said = [
+        f"git commit {found.commit}" if found.commit else "",
+        f"{found.ci} ({', '.join(safe(value) for _, value in found.ci_details)})" if found.ci else "",
+        f"Packer {found.packer_version}" if found.packer_version else "",
+    ]
+    return ", ".join(filter(None, said))

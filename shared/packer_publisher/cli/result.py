@@ -86,6 +86,7 @@ def report_lines(publication: Publication, *, predicted: bool, steps: bool = Tru
             ("bucket", safe(report.bucket)),
             ("version", version_name(publication)),
             ("component type", safe(report.component_type)),
+            ("parent", _parent(publication, predicted=predicted)),
             ("would write" if predicted else "wrote", [sentence(step) for step in publication.steps if steps]),
             ("waits for", " ".join(safe(name) for name in report.waits_for)),
             ("why", report.reason if reason else ""),
@@ -93,6 +94,17 @@ def report_lines(publication: Publication, *, predicted: bool, steps: bool = Tru
             ("note", list(report.notes)),
         ]
     )
+
+
+def _parent(publication: Publication, *, predicted: bool) -> str:
+    """Return the version that the image was built from; a prediction also says that the registry knows none.
+
+    "" where that was not looked up, or a note tells why there is none.
+    """
+    found, image, placement = publication.parent, publication.image, publication.placement
+    if not predicted or found is None or image is None or placement is None or found.note or found.version_id:
+        return safe(publication.report.parent)
+    return f"nothing in this HCP project lists {safe(placement.source_image or image.source or '')}"
 
 
 def version_name(publication: Publication) -> str:
@@ -163,6 +175,7 @@ def as_json(publication: Publication, *, dry_run: bool) -> dict[str, Any]:
         "fingerprint": report.fingerprint,
         "component_type": report.component_type,
         "version": None if version is None else _version_json(version),
+        "parent": _parent_json(publication),
         "dry_run": dry_run,
         "steps": [_step_json(step) for step in publication.steps],
         "waits_for": list(report.waits_for),
@@ -185,6 +198,20 @@ def _image_json(image: Image) -> dict[str, Any]:
         "architecture": image.architecture,
         "whole": image.whole,
         "lacks": image.lacks,
+    }
+
+
+def _parent_json(publication: Publication) -> dict[str, Any] | None:
+    found = publication.parent
+    if found is None or not publication.report.parent:
+        return None
+    return {
+        "bucket": found.bucket,
+        "fingerprint": found.fingerprint,
+        "version": found.version_name,
+        "version_id": found.version_id,
+        "channel": found.channel,
+        "channel_id": found.channel_id,
     }
 
 
@@ -218,6 +245,8 @@ def _step_json(step: Write) -> dict[str, Any]:
         found["status"] = word(step.status)
     if isinstance(step, FillBuild):
         found["platform"] = step.platform
+        found["source_external_identifier"] = step.source_external_identifier
+        found["metadata"] = None if step.metadata is None else step.metadata.document
         found["artifacts"] = [
             {"region": a.region, "external_identifier": a.external_identifier} for a in step.artifacts
         ]

@@ -93,8 +93,8 @@ class Azure:
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         """Return the image, or None when Azure says that it does not exist.
 
-        The artifact's identifier is the id as ``ref`` spells it. Raises Rejected for an id of anything else,
-        CredentialsTrouble and CloudTrouble.
+        The artifact's identifier is the id with its names as ``ref`` spells them. Raises Rejected for an id of
+        anything else, CredentialsTrouble and CloudTrouble.
         """
         return self._described(ref, _Look(deadline, self._creation_time))
 
@@ -189,7 +189,7 @@ class Azure:
             name=image.name,
             state=_state(properties.provisioning_state if properties else None),
             created_at=_system_time(found) or look.created(image, look.deadline),
-            artifacts=(Artifact(region(found.location or ""), ref.identifier),),
+            artifacts=(Artifact(region(found.location or ""), image.artifact),),
             tags=dict(found.tags or {}),
             labels=tuple(sorted((key, text) for key, text in labels.items() if text)),
             whole=not alone,
@@ -228,7 +228,7 @@ class Azure:
             name=version.name,
             state=_version_state(properties, regions),
             created_at=published or _system_time(found) or look.created(version, look.deadline),
-            artifacts=tuple(Artifact(name, ref.identifier) for name in ((location,) if single else regions)),
+            artifacts=tuple(Artifact(name, version.artifact) for name in ((location,) if single else regions)),
             tags=dict(found.tags or {}),
             architecture=self._architecture(version, look.deadline),
             labels=tuple(sorted((key, text) for key, text in labels.items() if text)),

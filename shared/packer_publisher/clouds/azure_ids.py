@@ -33,6 +33,17 @@ class ManagedImageId:
     group: str
     name: str
 
+    @property
+    def artifact(self) -> str:
+        """Return the id as Packer registers it: the words between the names spelled as Microsoft documents them.
+
+        An event may spell them otherwise, and HCP Packer's search by image may compare exactly.
+        """
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
+            f"/providers/Microsoft.Compute/images/{self.name}"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class GalleryVersionId:
@@ -44,6 +55,14 @@ class GalleryVersionId:
     gallery: str
     definition: str
     version: str
+
+    @property
+    def artifact(self) -> str:
+        """Return the id as Packer registers it, as that of a managed image."""
+        return (
+            f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/Microsoft.Compute"
+            f"/galleries/{self.gallery}/images/{self.definition}/versions/{self.version}"
+        )
 
     @property
     def name(self) -> str:

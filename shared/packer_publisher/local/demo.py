@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from packer_publisher.image import Artifact
+from packer_publisher.local.demo_base import parents
 from packer_publisher.local.demo_stage import BUCKET, Appearance, CloudEvent, Stage
 from packer_publisher.local.registry_model import Refusal
 
@@ -43,7 +44,11 @@ class Told:
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """How the demo went. ``latest`` channels are version names, "" where there is none."""
+    """How the demo went.
+
+    ``latest`` channels are version names, "" where there is none. ``parent`` is what the version was built from, in
+    words, ``orphans`` are the builds that do not record it.
+    """
 
     seed: int
     bucket: str
@@ -57,11 +62,17 @@ class Play:
     tokens: int
     missing: tuple[str, ...]
     unexpected: tuple[str, ...]
+    parent: str
+    orphans: tuple[str, ...]
 
     @property
     def exact(self) -> bool:
-        """Return whether the version is complete and lists what the clouds hold, nothing less and nothing more."""
-        return self.version not in ("", "v0") and not self.missing and not self.unexpected
+        """Return whether the version is complete and lists what the clouds hold, nothing less and nothing more.
+
+        And whether each of its builds records the base image that it was made from.
+        """
+        exact = not (self.missing or self.unexpected or self.orphans)
+        return exact and self.version not in ("", "v0") and self.parent != ""
 
 
 def play(
@@ -88,6 +99,7 @@ def play(
             queue.append((event, tries + 1))
     held = rows(stage)
     listed = {(row.platform, Artifact(row.region, row.artifact)) for row in held if row.artifact}
+    parent, orphans = parents(stage.model, BUCKET, stage.fingerprint)
     return Play(
         seed=seed,
         bucket=BUCKET,
@@ -101,6 +113,8 @@ def play(
         tokens=stage.requests.count("Token"),
         missing=_names(wanted - listed),
         unexpected=_names(listed - wanted),
+        parent=parent,
+        orphans=orphans,
     )
 
 

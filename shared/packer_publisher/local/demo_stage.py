@@ -27,6 +27,7 @@ from packer_publisher.local.aws_delivery import LocalDelivery
 from packer_publisher.local.aws_events import Event
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.compute_events import push_body
+from packer_publisher.local.demo_base import register_base
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import local_registry
 from packer_publisher.local.server import serving
@@ -77,6 +78,7 @@ class Stage:
         on_leaving: Callable[[], object] = lambda: None,
     ) -> None:
         self.fingerprint = f"3f2a91c-{run}"
+        self._base = f"0b5e1d4-{run}"
         self._database = database
         self._port = port
         self._on_leaving = on_leaving
@@ -140,7 +142,10 @@ class Stage:
         self._google = create_app("publish_image", str(FUNCTIONS / "gcp" / "main.py")).test_client()  # type: ignore[no-untyped-call]  # it has no types
 
     def appear(self) -> Appearance:
-        """Let one build's images appear in all three clouds, and a foreign one."""
+        """Let one build's images appear in all three clouds, and a foreign one.
+
+        What they were built from is registered already. Of AWS the cloud knows it, elsewhere only a tag does.
+        """
         created = datetime.now(UTC) - timedelta(minutes=10)
         tags = {
             "hcp-packer-bucket": BUCKET,
@@ -156,8 +161,16 @@ class Stage:
             events.append(
                 CloudEvent("aws", f"{image} {state} in {event['region']}", lambda event=event: self._to_lambda(event))  # type: ignore[misc]  # mypy cannot type a default in a lambda
             )
+        bases = {
+            "aws": Artifact(REGIONS[0], self._aws.record(REGIONS[0], build.images[REGIONS[0]]).source_image_id),
+            "azure": Artifact(TARGET_REGIONS[0], self.arm.image_id("images", self._base)),
+            "gce": Artifact(ZONE, f"base-{self._base}"),
+        }
+        register_base(self.model, self._base, bases)
+        built_from = {"hcp-packer-source-image": bases["azure"].external_identifier}
+        tags = {**tags, "git-commit": "3f2a91c7d04e"}
         managed = self.arm.put_managed_image(
-            "images", "web-server-1", tags=tags, location="westeurope", created=created
+            "images", "web-server-1", tags=tags | built_from, location="westeurope", created=created
         )
         source = self.arm.image_id("images", "web-server-1")
         version = self.arm.put_gallery_version(
@@ -165,7 +178,7 @@ class Stage:
             "golden",
             "web-server",
             "1.0.0",
-            tags=tags,
+            tags=tags | built_from,
             target_regions=TARGET_REGIONS,
             location=TARGET_REGIONS[0],
             source=source,
@@ -173,7 +186,8 @@ class Stage:
         )
         events.append(CloudEvent("azure", "managed image web-server-1 written", lambda: self._to_azure(managed)))
         events.append(CloudEvent("azure", "gallery version 1.0.0 written", lambda: self._to_azure(version)))
-        labels = {**tags, "hcp-packer-expects": "aws_azure_gce"}
+        built_from = {"hcp-packer-source-image": bases["gce"].external_identifier}
+        labels = {**tags, **built_from, "hcp-packer-expects": "aws_azure_gce"}
         entries = self.compute.insert_image("web-server-1", zone=ZONE, labels=labels, created=created, project=PROJECT)
         entries = (*entries, *self.compute.deprecate("web-server-1", project=PROJECT))
         for entry in entries:
@@ -182,7 +196,7 @@ class Stage:
             events.append(
                 CloudEvent("gce", f"web-server-1 {verb} {half}", lambda entry=entry: self._to_google(entry))  # type: ignore[misc]  # as above
             )
-        arm_id = version["data"]["resourceUri"]
+        arm_id = self.arm.version_id("images", "golden", "web-server", "1.0.0")
         wanted = {("aws", Artifact(region, image)) for region, image in build.images.items()}
         wanted |= {("azure", Artifact(region, arm_id)) for region in TARGET_REGIONS}
         return events, frozenset({*wanted, ("gce", Artifact(ZONE, "web-server-1"))})

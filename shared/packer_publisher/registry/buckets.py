@@ -6,9 +6,9 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.errors import RegistryRefused
 from packer_publisher.registry import decoding
 from packer_publisher.registry.operations import ABSENT, BUCKETS, REGISTRY, Operations, bucket_place, ignored, inactive
-from packer_publisher.registry.records import FoundArtifact, RegistryState, Relation
+from packer_publisher.registry.records import RegistryState, Relation
 from packer_publisher.registry.transport import FAILED_PRECONDITION, NOT_FOUND
-from packer_publisher.snapshot import Bucket
+from packer_publisher.snapshot import Bucket, FoundArtifact
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -125,17 +125,20 @@ class BucketOperations(Operations):
             query=[(key, value) for key, value in query if value],
         )
 
-    def search_external_artifact(
+    def search_artifact(
         self,
         external_identifier: str,
+        platform: str,
         deadline: Deadline,
         project: str | None = None,
         *,
-        platform: str = "",
-        region: str = "",
+        limit: int | None = None,
     ) -> tuple[FoundArtifact, ...]:
-        """Return where an image is registered in the project; how soon after a write is not documented."""
-        wanted = {"external_identifier": external_identifier, "platform": platform, "region": region}
+        """Return where an image is registered in the project, at most ``limit`` places.
+
+        How soon after a write, and whether HCP compares identifiers without case, is not documented.
+        """
+        wanted = {"external_identifier": external_identifier, "platform": platform}
         return self._list(
             "SearchExternalArtifact",
             REGISTRY.inside("_search", "external_artifact", words=f"image {external_identifier!r}"),
@@ -145,4 +148,5 @@ class BucketOperations(Operations):
             project,
             method="POST",  # a read all the same: it is repeated like one
             body={key: value for key, value in wanted.items() if value},
+            limit=limit,
         )

@@ -15,12 +15,20 @@ from packer_publisher.errors import RegistryTrouble
 from packer_publisher.image import Artifact
 from packer_publisher.registry.records import (
     Assignment,
-    FoundArtifact,
     RegistryState,
     Relation,
     VersionName,
 )
-from packer_publisher.snapshot import Bucket, Build, BuildStatus, Channel, Latest, Version, label_pairs
+from packer_publisher.snapshot import (
+    Bucket,
+    Build,
+    BuildStatus,
+    Channel,
+    FoundArtifact,
+    Latest,
+    Version,
+    label_pairs,
+)
 
 Document = Mapping[str, Any]
 
@@ -175,6 +183,7 @@ def channel(document: Document) -> Channel:
     assigned = optional(document, "version") or {}
     return Channel(
         name=text(document, "name"),
+        id=text(document, "id"),
         managed=flag(document, "managed"),
         restricted=flag(document, "restricted"),
         version_fingerprint=text(assigned, "fingerprint"),
@@ -199,6 +208,7 @@ def found_artifact(document: Document) -> FoundArtifact:
     return FoundArtifact(
         bucket=text(where, "name"),
         fingerprint=text(which, "fingerprint"),
+        version_id=text(which, "id"),
         version_name=text(which, "name"),
         version_status=text(which, "status"),
         build=build(member(document, "build")),

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from urllib.parse import quote
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble, Rejected
+from packer_publisher.errors import OutcomeUnknown, RegistryInactive, RegistryRefused, RegistryTrouble, Rejected
 from packer_publisher.registry.decoding import Document, WrongShape, items
 from packer_publisher.registry.paging import pages
 from packer_publisher.registry.tenant import Tenant
@@ -181,12 +181,12 @@ class Operations:
         return kind(f"{call.what}: {error}", remedy=error.remedy)
 
 
-def inactive(error: RegistryRefused) -> RegistryTrouble:
+def inactive(error: RegistryRefused) -> RegistryInactive:
     """Return the trouble that a refusal means which nothing but a missing or inactive registry explains.
 
     People activate registries, so the event is kept meanwhile.
     """
-    return RegistryTrouble(
+    return RegistryInactive(
         f"{error} So the project has no active HCP Packer registry.",
         remedy="Activate HCP Packer in the project's page of the HCP portal, or set HCP_PROJECT_ID.",
     )

@@ -5,19 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from packer_publisher.snapshot import Build
-
-
-@dataclass(frozen=True, slots=True)
-class FoundArtifact:
-    """One place where an image is registered: the answer of the search by external identifier."""
-
-    bucket: str
-    fingerprint: str
-    version_name: str
-    version_status: str
-    build: Build
-
 
 @dataclass(frozen=True, slots=True)
 class VersionName:

@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CredentialsTrouble, RegistryRefused
+from packer_publisher.errors import CredentialsTrouble, Forbidden, RegistryRefused
 from packer_publisher.registry.environment import Endpoint
 from packer_publisher.registry.pacing import Pace
 from packer_publisher.registry.retries import Attempt, Patience, http_date, persist
@@ -87,7 +87,8 @@ class Transport:
     def send(self, call: Call, deadline: Deadline) -> Reply:
         """Return what HCP answered.
 
-        Raises CredentialsTrouble (401 twice, 403), RegistryTrouble, OutcomeUnknown (writes only) or RegistryRefused.
+        Raises CredentialsTrouble (401 twice), Forbidden (403), RegistryTrouble, OutcomeUnknown (writes only) or
+        RegistryRefused.
         """
         token = self._tokens.get(deadline)
         answer = self._attempt(call, token, deadline)
@@ -108,7 +109,7 @@ class Transport:
                 remedy=f"{role} Check that HCP_API_ADDRESS, HCP_AUTH_URL and HCP_GEOGRAPHY belong together.",
             )
         if answer.status == 403:
-            raise CredentialsTrouble(f"{message}.", remedy=call.forbidden or role)
+            raise Forbidden(f"{message}.", remedy=call.forbidden or role)
         raise RegistryRefused(f"{message}.", code=code, status=answer.status)
 
     def _attempt(self, call: Call, token: str, deadline: Deadline) -> Answer:

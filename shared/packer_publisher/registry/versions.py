@@ -158,22 +158,8 @@ class VersionOperations(Operations):
 
         Raises RegistryRefused with code 6 when another writer has set the platform.
         """
-        body: dict[str, Any] = {}
-        if isinstance(step, SetLabels):
-            body["labels"] = dict(step.labels)
-        else:
-            body["status"] = step.status.value
-        if isinstance(step, FillBuild):
-            body["platform"] = step.platform
-            body["artifacts"] = [
-                {"external_identifier": artifact.external_identifier, "region": artifact.region}
-                for artifact in step.artifacts
-            ]
-            body["labels"] = dict(step.labels)
-            if step.source_external_identifier:
-                body["source_external_identifier"] = step.source_external_identifier
         place = build_place(step.bucket, step.fingerprint, step.build_id, step.component_type)
-        return self._write("UpdateBuild", "PATCH", place, body, _build, deadline, project)
+        return self._write("UpdateBuild", "PATCH", place, update_body(step), _build, deadline, project)
 
     def delete_build(
         self, bucket: str, fingerprint: str, build_id: str, deadline: Deadline, project: str | None = None
@@ -213,6 +199,29 @@ class VersionOperations(Operations):
                 code=code if isinstance(code, int) else 0,
                 status=200,
             )
+
+
+def update_body(step: FillBuild | SetStatus | SetLabels) -> dict[str, Any]:
+    """Return the body of UpdateBuild: what is not known is left out, as Packer's own client leaves it out."""
+    if isinstance(step, SetLabels):
+        return {"labels": dict(step.labels)}
+    body: dict[str, Any] = {"status": step.status.value}
+    if isinstance(step, SetStatus):
+        return body
+    body["platform"] = step.platform
+    body["artifacts"] = [
+        {"external_identifier": artifact.external_identifier, "region": artifact.region} for artifact in step.artifacts
+    ]
+    body["labels"] = dict(step.labels)
+    if step.source_external_identifier:
+        body["source_external_identifier"] = step.source_external_identifier
+    if step.parent_version_id:
+        body["parent_version_id"] = step.parent_version_id
+        if step.parent_channel_id:  # it needs the version
+            body["parent_channel_id"] = step.parent_channel_id
+    if step.metadata is not None:
+        body["metadata"] = step.metadata.document
+    return body
 
 
 def _build(reply: Reply) -> Build:
