@@ -161,6 +161,7 @@ class ModelRegistry:
         if isinstance(step, FillBuild):
             body |= {
                 "platform": step.platform,
+                "packer_run_uuid": decoding.NO_RUN,
                 "artifacts": [
                     {"external_identifier": artifact.external_identifier, "region": artifact.region}
                     for artifact in step.artifacts

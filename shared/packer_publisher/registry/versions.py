@@ -165,6 +165,7 @@ class VersionOperations(Operations):
             body["status"] = step.status.value
         if isinstance(step, FillBuild):
             body["platform"] = step.platform
+            body["packer_run_uuid"] = decoding.NO_RUN
             body["artifacts"] = [
                 {"external_identifier": artifact.external_identifier, "region": artifact.region}
                 for artifact in step.artifacts
