@@ -11,14 +11,18 @@ import httpx
 from packer_publisher.local.registry_faults import Faults
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_requests import RequestLog
-from packer_publisher.local.registry_serve import local_registry
+from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from packer_publisher.local.registry_tokens import AUDIENCE, WRITER, Tokens
+from tests.local.described import description
 
 FORM = {"grant_type": "client_credentials", "audience": AUDIENCE}
 
 
 class RegistryClient:
-    """Calls with a token; ``faults``, ``requests`` and ``tokens`` are those of the registry."""
+    """Calls with a token; ``faults``, ``requests`` and ``tokens`` are those of the registry.
+
+    Every answer that no fault has made is held against the registry's description.
+    """
 
     def __init__(
         self, http: httpx.Client, model: RegistryModel, faults: Faults, requests: RequestLog, tokens: Tokens
@@ -29,6 +33,12 @@ class RegistryClient:
         self.requests = requests
         self.tokens = tokens
         self.base = f"/packer/2023-01-01/organizations/{model.tenancy.organization_id}/projects/{model.project}"
+        http.event_hooks = {"response": [self._hold]}
+
+    def _hold(self, answer: httpx.Response) -> None:
+        answer.read()
+        if not self.requests.all()[-1].fault:
+            description(self.model.tenancy, self.model.switches).hold(answer)
 
     def ask_token(self, client_id: str, secret: str) -> httpx.Response:
         """Ask for a token with a key in the Basic header."""
@@ -52,11 +62,15 @@ class RegistryClient:
 
 
 @contextmanager
+def client_of(registry: LocalRegistry) -> Iterator[RegistryClient]:
+    """Yield a client of a registry that is served; it has no token yet."""
+    with httpx.Client(base_url=registry.url, trust_env=False, timeout=5) as http:
+        yield RegistryClient(http, registry.model, registry.faults, registry.requests, registry.tokens)
+
+
+@contextmanager
 def served(model: RegistryModel, tokens: Tokens | None = None, latency: float = 0.0) -> Iterator[RegistryClient]:
     """Serve a registry, and yield a client of it that has no token yet."""
-    with (
-        local_registry(model, tokens=tokens, latency=latency) as registry,
-        httpx.Client(base_url=registry.url, trust_env=False, timeout=5) as http,
-    ):
-        yield RegistryClient(http, model, registry.faults, registry.requests, registry.tokens)
+    with local_registry(model, tokens=tokens, latency=latency) as registry, client_of(registry) as client:
+        yield client
     registry.faults.assert_consumed()

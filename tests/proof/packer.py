@@ -1,9 +1,10 @@
 """A run of stock Packer against the registry's model: its calls in their order, its heartbeats, its weak spots.
 
-The order and the bodies are those of hashicorp/packer 1.16 (command/build.go, internal/hcp/registry): look up the
-bucket, the version and its builds, create what is missing, then RUNNING, heartbeats and DONE for each source. It never
-repeats a call. What it does badly is done here as badly: a create that somebody else was an instant ahead of makes it
-skip that source without a word, a RUNNING that fails skips the build, a DONE that fails leaves FAILED behind.
+The order and the bodies are those of hashicorp/packer 1.16, as the table in tests/local/replays_packer.py has them:
+look up the bucket, the version and its builds, create what is missing, then RUNNING, heartbeats and DONE for each
+source. It never repeats a call. What it does badly is done here as badly: a create that somebody else was an instant
+ahead of makes it skip that source without a word, a RUNNING that fails skips the build, a DONE that fails leaves FAILED
+behind.
 """
 
 from __future__ import annotations
@@ -127,7 +128,7 @@ class PackerRun:
         body = {
             "artifacts": [{"external_identifier": source.identifier, "region": source.region}],
             "labels": source.labels | {"git_sha": "abc"},
-            "metadata": {"packer": {"version": "1.16.0"}, "vcs": {}, "cicd": {}},
+            "metadata": {"packer": {"version": "1.16.0"}, "vcs": None, "cicd": None},
             "packer_run_uuid": self.run_uuid,
             "platform": source.platform,
             "source_external_identifier": "ami-base",

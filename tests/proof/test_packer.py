@@ -1,37 +1,38 @@
-"""The second writer is Packer as its sources show it: the calls, their order, and what it does badly.
-
-The table of calls is that of one ``packer build`` of hashicorp/packer 1.16 (command/build.go, internal/hcp/registry).
-"""
+"""The second writer is Packer as the table of its calls has it, and in what it does badly."""
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from typing import Any, cast
 
 import pytest
 
 from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_routes import ROUTES
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
+from tests.local import replays, replays_packer
+from tests.local.replays import AWS, AZURE, BUCKET, FINGERPRINT
+from tests.local.replays_packer import RUN
 from tests.proof.packer import PackerRun, Phase, Source
 from tests.simulation.registry import Clock
 
-BUCKET, FINGERPRINT = "web", "a1"
-AWS, AZURE = "amazon-ebs.ubuntu", "azure-arm.ubuntu"
-
 
 class Recorded:
-    """The model, with the names of the operations that were asked for."""
+    """The model, with the names of the operations that were asked for, and their bodies."""
 
     def __init__(self, model: RegistryModel) -> None:
         self.model = model
         self.calls: list[str] = []
+        self.bodies: list[Any] = []
 
     def __getattr__(self, name: str) -> Any:
         operation = getattr(self.model, name)
 
         def call(*arguments: Any) -> Any:
             body = arguments[-1] if isinstance(arguments[-1], dict) else {}
+            self.bodies.append(body or None)
             self.calls.append(" ".join(filter(None, (name, body.get("status", "")))))
             return operation(*arguments)
 
@@ -50,9 +51,10 @@ class Shop:
 
     def run(self, *names: str, uuid: str = "run-1") -> PackerRun:
         """Return a run that has not begun."""
-        sources = {
-            name: Source("aws" if name.startswith("amazon") else "azure", "r1", f"{name}-{uuid}") for name in names
-        }
+        sources = {}
+        for name in names:
+            platform, [(identifier, region), *_] = replays.IMAGES[name]
+            sources[name] = Source(platform, region, identifier)
         model = cast("RegistryModel", self.recorded)
         return PackerRun(model, self.clock, BUCKET, FINGERPRINT, uuid, sources, lambda: self.down)
 
@@ -79,7 +81,39 @@ CREATE, BLOCKS = "create_build BUILD_UNSET", "get_enforced_blocks_by_bucket"
 RUNNING, DONE, FAILED = (f"update_build BUILD_{status}" for status in ("RUNNING", "DONE", "FAILED"))
 
 
-def test_one_run_makes_the_calls_of_the_table_in_their_order() -> None:
+def test_a_run_sends_what_the_table_of_the_replays_has() -> None:
+    """Operation by operation, with the same bodies: the histories have the very Packer of the replays in them."""
+    table = (
+        *replays_packer.FRESH,
+        replays_packer.create(AZURE),
+        replays_packer.NO_BLOCKS,
+        replays_packer.status(AZURE, "RUNNING"),
+        replays_packer.beat(AZURE, after=120),
+        replays_packer.done(AZURE),
+    )
+    shop = Shop()
+    run = shop.set_up(AZURE, uuid=RUN)
+    run.start(AZURE)
+    shop.clock.forward(seconds=120)
+    run.beat()
+    run.finish(AZURE)
+
+    assert [operation(row) for row in table] == [call.partition(" ")[0] for call in shop.recorded.calls]
+    assert [row.body for row in table] == shop.recorded.bodies
+
+
+def operation(row: replays.Row) -> str:
+    """Return the operation that a row calls, as the model names it."""
+    path = re.sub(r"{.*?}", "x", row.path)
+    [name] = [
+        route.operation
+        for route in ROUTES
+        if route.method == row.method and re.fullmatch(re.sub(r"{.*?}", "[^/]+", route.path), path)
+    ]
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
+def test_one_run_makes_its_calls_in_their_order() -> None:
     """Five of set-up, a create for each source, enforced blocks, then RUNNING, heartbeats and DONE: 6 + 3N + H."""
     shop = Shop()
     run = shop.set_up(AWS, AZURE)

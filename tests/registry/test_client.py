@@ -125,6 +125,7 @@ def test_fill_build_is_one_update(peer: Peer, hcp: HCPPacker, clock: Time, sourc
     body = {
         "status": "BUILD_UNSET",
         "platform": "aws",
+        "packer_run_uuid": "00000000-0000-0000-0000-000000000000",  # Terraform's hcp_packer_artifact wants a UUID
         "artifacts": [
             {"external_identifier": "ami-1", "region": "eu-west-1"},
             {"external_identifier": "ami-2", "region": "us-east-1"},

@@ -84,6 +84,14 @@ def test_a_build_is_read_in_full() -> None:
     assert expected == decoding.build(body)
 
 
+@pytest.mark.parametrize(
+    ("written", "read"), [("00000000-0000-0000-0000-000000000000", ""), ("6f3c", "6f3c"), ("", "")]
+)
+def test_the_run_that_is_written_where_there_is_none_is_read_as_none(written: str, read: str) -> None:
+    """A build that holds it is ours as before; any other run is a run of Packer's."""
+    assert read == decoding.build(build_body(packer_run_uuid=written)).packer_run_uuid
+
+
 @pytest.mark.parametrize("status", ["BUILD_PENDING", "", None])
 def test_an_unknown_status_is_unset(status: object) -> None:
     """A word that we do not know is not DONE."""

@@ -15,19 +15,23 @@ from typing import Any, NoReturn
 from urllib.parse import parse_qs
 
 from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HttpRequest
 from starlette.responses import Response
 from starlette.routing import Route as HttpRoute
 from starlette.types import Receive, Scope, Send
 
+from packer_publisher.local.registry_bodies import number
 from packer_publisher.local.registry_faults import Answer, Fault, Faults, LostReply, Reset, Stall, Truncated
 from packer_publisher.local.registry_ledger import Caller
 from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_openapi import DESCRIPTION_PATH, EXCHANGE_PATH, TOKEN_PATH, describe
 from packer_publisher.local.registry_pages import PageRequest
 from packer_publisher.local.registry_refusals import Refusal, denied, invalid, not_found, unauthenticated
 from packer_publisher.local.registry_requests import Request, RequestLog
 from packer_publisher.local.registry_routes import ROUTES, Call, Route
+from packer_publisher.local.registry_switches import Switches
 from packer_publisher.local.registry_tokens import AUDIENCE, LIFETIME, Tokens
 from packer_publisher.local.server import connection_of, disconnected
 
@@ -114,8 +118,7 @@ class RegistryFace:
                 if path.get("organization", self.model.tenancy.organization_id) != (self.model.tenancy.organization_id):
                     raise denied(f"The organization {path['organization']} is not known or not accessible.")
                 model = self.model.seen_by(caller, path.get("project"))
-                body = read_json(raw) if route.has_body else {}
-                call = Call(path, dict(request.query_params), body, _page_request(request))
+                call = read_call(route, path, request.query_params, raw, model.switches)
                 return 200, route.handler(model, call), caller.name
             except Refusal as refusal:
                 return refusal.status, refusal.body(), caller.name
@@ -158,6 +161,10 @@ class RegistryFace:
             no = unauthenticated("The workload's identity was not accepted.")
             return no.status, no.body(), ""
         return 200, {"access_token": token, "expires_in": int(LIFETIME.total_seconds())}, "workload"
+
+    def description(self, _request: HttpRequest, _raw: bytes) -> tuple[int, Any, str]:
+        """Answer ``GET /openapi.json``, to anybody."""
+        return 200, describe(self.model.tenancy, self.model.switches), ""
 
     def unknown(self, request: HttpRequest, _raw: bytes) -> tuple[int, Any, str]:
         """Answer a path or a method that the API does not have."""
@@ -216,9 +223,11 @@ def build_app(
         HttpRoute(route.path, face.endpoint(route.operation, face.registry_work(route)), methods=[route.method])
         for route in ROUTES
     ]
-    routes.append(HttpRoute("/oauth2/token", face.endpoint("Token", face.token), methods=["POST"]))
+    routes.append(HttpRoute(TOKEN_PATH, face.endpoint("Token", face.token), methods=["POST"]))
     exchange = face.endpoint("ExchangeToken", face.exchange)
-    routes.append(HttpRoute("/2019-12-10/{provider:path}/exchange-token", exchange, methods=["POST"]))
+    # The provider's resource name has slashes in it.
+    routes.append(HttpRoute(EXCHANGE_PATH.replace("}", ":path}"), exchange, methods=["POST"]))
+    routes.append(HttpRoute(DESCRIPTION_PATH, face.endpoint("Description", face.description), methods=["GET"]))
     unknown = face.endpoint("Unknown", face.unknown)
 
     async def not_served(request: HttpRequest, _error: Exception) -> Response:
@@ -232,6 +241,24 @@ def build_app(
     app.state.tokens = face.tokens
     app.state.requests = face.requests
     return app
+
+
+def read_call(route: Route, path: Mapping[str, str], given: QueryParams, raw: bytes, switches: Switches) -> Call:
+    """Return what an operation is asked; raises 400/3 where a field has the wrong type. Unknown fields are ignored."""
+    document = read_json(raw) if route.body else {}
+    body = {name: document[name] for name in route.body if name in document}
+    query = {name: given[name] for name in route.query if name in given}
+    for name, field in route.body.items():
+        field.read(body, name, switches)
+    for name in query:
+        route.query[name].read(query, name, switches)
+    page = PageRequest(
+        number(query, "pagination.page_size"),
+        query.get("pagination.next_page_token", ""),
+        query.get("pagination.previous_page_token", ""),
+        tuple(given.getlist("sorting.order_by")) if "sorting.order_by" in query else (),
+    )
+    return Call(path, query, body, page)
 
 
 def read_json(raw: bytes) -> Mapping[str, Any]:
@@ -251,20 +278,6 @@ def read_json(raw: bytes) -> Mapping[str, Any]:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
-
-
-def _page_request(request: HttpRequest) -> PageRequest:
-    query = request.query_params
-    try:
-        size = int(query.get("pagination.page_size") or 0)
-    except ValueError:
-        raise invalid("pagination.page_size must be a number.") from None
-    return PageRequest(
-        size,
-        query.get("pagination.next_page_token", ""),
-        query.get("pagination.previous_page_token", ""),
-        tuple(query.getlist("sorting.order_by")),
-    )
 
 
 def _basic(request: HttpRequest) -> tuple[str, str] | None:

@@ -8,7 +8,7 @@ from packer_publisher.local import registry_bodies as read
 from packer_publisher.local.registry_bodies import Body
 from packer_publisher.local.registry_documents import Document, bucket_document
 from packer_publisher.local.registry_ledger import LATEST, SERVICE, Ledger, operation
-from packer_publisher.local.registry_pages import FIRST_PAGE, PageRequest, ordered, page
+from packer_publisher.local.registry_pages import BUCKET_ORDER, FIRST_PAGE, PageRequest, ordered, page
 from packer_publisher.local.registry_records import Bucket, Channel, Earlier, Version, VersionPlace
 from packer_publisher.local.registry_refusals import exists
 
@@ -40,7 +40,7 @@ class Buckets(Ledger):
     def list_buckets(self, request: PageRequest = FIRST_PAGE) -> Document:
         """ListBuckets, by name unless ``order_by`` says otherwise."""
         names = [bucket.name for bucket in self.store.scan(Bucket, self.project)]
-        buckets = ordered([self.bucket(name) for name in sorted(names)], request)
+        buckets = ordered([self.bucket(name) for name in sorted(names)], request, BUCKET_ORDER)
         shown, pagination = page(buckets, request, self.switches)
         return {"buckets": [self._document(bucket) for bucket in shown], "pagination": pagination}
 

@@ -10,14 +10,14 @@ from packer_publisher.local import registry_bodies as read
 from packer_publisher.local.registry_bodies import Body
 from packer_publisher.local.registry_documents import Document, build_document
 from packer_publisher.local.registry_ledger import operation
-from packer_publisher.local.registry_pages import FIRST_PAGE, PageRequest, ordered, page
+from packer_publisher.local.registry_pages import BUILD_ORDER, FIRST_PAGE, PageRequest, ordered, page
 from packer_publisher.local.registry_records import Artifact, Build, Sbom, Version
 from packer_publisher.local.registry_refusals import exists, invalid, not_found, precondition
 from packer_publisher.local.registry_switches import AcceptOrRefuse, Switches
 from packer_publisher.local.registry_versions import Versions
 
 STATUSES = ("BUILD_UNSET", "BUILD_RUNNING", "BUILD_DONE", "BUILD_CANCELLED", "BUILD_FAILED")
-SBOM_FORMATS = ("", "SPDX", "CYCLONEDX")
+SBOM_FORMATS = ("CYCLONEDX", "SPDX")
 _SEALED = (
     "This version is complete. If you wish to add a new build a new version must be created by changing the "
     "build fingerprint."
@@ -47,7 +47,7 @@ class _Change:
             packer_run_uuid=read.text(body, "packer_run_uuid"),
             artifacts=read.artifacts(body),
             labels=read.labels(body, "labels", switches),
-            metadata=read.anything(body, "metadata"),
+            metadata=read.metadata(body, "metadata"),
             source=read.text(body, "source_external_identifier"),
             parent_version_id=read.text(body, "parent_version_id"),
             parent_channel_id=read.text(body, "parent_channel_id"),
@@ -101,7 +101,7 @@ class Builds(Versions):
     def list_builds(self, bucket: str, fingerprint: str, request: PageRequest = FIRST_PAGE) -> Document:
         """ListBuilds, in the order of creation unless ``order_by`` says otherwise."""
         version = self.version_for_builds(bucket, fingerprint)
-        shown, pagination = page(ordered(version.builds, request), request, self.switches)
+        shown, pagination = page(ordered(version.builds, request, BUILD_ORDER), request, self.switches)
         return {
             "builds": [build_document(build, version.id, metadata=True) for build in shown],
             "location": self.location(),
@@ -246,7 +246,7 @@ class Builds(Versions):
         form = read.word(body, "format", SBOM_FORMATS, self.switches)
         if build.status != "BUILD_RUNNING":
             raise invalid("This build's status isn't Running, so sboms can not be uploaded")
-        compressed = read.text(body, "compressed_sbom")
+        compressed = read.content(body, "compressed_sbom")
         if not compressed:
             raise invalid("sbom contains no packages")
         now = self.clock()

@@ -13,6 +13,8 @@ from packer_publisher.local.registry_pages import FIRST_PAGE, PageRequest, page
 from packer_publisher.local.registry_records import Channel, Version
 from packer_publisher.local.registry_refusals import exists, invalid, invalid_field, precondition
 
+CHANNEL_MASK = ("versionFingerprint", "restricted")
+
 
 class Channels(Builds):
     """Operations on channels."""
@@ -55,8 +57,8 @@ class Channels(Builds):
         if not mask:
             raise invalid_field("update_mask", "field mask: must be set")
         channel = self.channel(bucket, name)
-        fields = {field.strip() for field in mask.split(",")}
-        unknown = fields - {"versionFingerprint", "restricted"}
+        fields = set(mask.split(","))
+        unknown = fields - set(CHANNEL_MASK)
         if unknown:
             raise invalid_field("update_mask", f"field mask: {min(unknown)!r} is not known")
         now = self.clock()

@@ -22,11 +22,12 @@ from packer_publisher.local.registry_ledger import Caller, Clock, Project, Tenan
 from packer_publisher.local.registry_lineage import Lineage
 from packer_publisher.local.registry_pages import FIRST_PAGE, PageRequest, page
 from packer_publisher.local.registry_records import Operation, RegistryState
-from packer_publisher.local.registry_refusals import Refusal, denied, exists, invalid, not_found
+from packer_publisher.local.registry_refusals import Refusal, denied, exists, invalid, invalid_field, not_found
 from packer_publisher.local.registry_store import SqliteStore, Store
 from packer_publisher.local.registry_switches import Switches
 
-_TIERS = ("UNSET", "STANDARD", "PLUS")
+REGISTRY_MASK = ("featureTier", "activated")
+TIERS = ("UNSET", "STANDARD", "PLUS")
 
 
 class RegistryModel(Lineage):
@@ -110,7 +111,10 @@ class RegistryModel(Lineage):
     def update_registry(self, body: Body) -> Document:
         """UpdateRegistry: the mask names ``featureTier`` and ``activated``."""
         state = self._state()
-        mask = {field.strip() for field in read.text(body, "update_mask").split(",")}
+        mask = set(filter(None, read.text(body, "update_mask").split(",")))
+        unknown = mask - set(REGISTRY_MASK)
+        if unknown:
+            raise invalid_field("update_mask", f"field mask: {min(unknown)!r} is not known")
         if "featureTier" in mask:
             state = replace(state, feature_tier=self._tier(body, state))
         if "activated" in mask:
@@ -123,8 +127,8 @@ class RegistryModel(Lineage):
         return self._changed_registry(replace(self._state(), activated=False))
 
     def _tier(self, body: Body, state: RegistryState) -> str:
-        tier = read.word(body, "feature_tier", _TIERS, self.switches)
-        return state.feature_tier if tier == _TIERS[0] else tier
+        tier = read.word(body, "feature_tier", TIERS, self.switches)
+        return state.feature_tier if tier == TIERS[0] else tier
 
     def _state(self) -> RegistryState:
         state = self.store.get(RegistryState, self.key())

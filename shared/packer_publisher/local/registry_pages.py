@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,7 +13,11 @@ from packer_publisher.local.registry_refusals import invalid
 from packer_publisher.local.registry_switches import Switches
 
 T = TypeVar("T")
-_SORTABLE = ("id", "name", "created_at", "updated_at", "fingerprint", "component_type", "platform", "status")
+
+# What each list can be sorted by; a field may be followed by a blank and asc or desc.
+BUCKET_ORDER = ("id", "name", "created_at", "updated_at")
+VERSION_ORDER = ("id", "name", "fingerprint", "created_at", "updated_at")
+BUILD_ORDER = ("id", "component_type", "platform", "status", "created_at", "updated_at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +33,20 @@ class PageRequest:
 FIRST_PAGE = PageRequest()
 
 
-def ordered(items: Sequence[T], request: PageRequest) -> list[T]:
+def criterion(fields: Sequence[str]) -> str:
+    """Return the pattern of one criterion of ``order_by`` in a list that can be sorted by these fields."""
+    return f"({'|'.join(fields)})( (asc|desc))?"
+
+
+def ordered(items: Sequence[T], request: PageRequest, fields: Sequence[str]) -> list[T]:
     """Return the items sorted by ``order_by`` (the first criterion weighs most); raises for an unknown field."""
     result = list(items)
-    for criterion in reversed(request.order_by):
-        field, _, direction = criterion.strip().partition(" ")
-        if direction.strip().lower() not in ("", "asc", "desc") or field not in _SORTABLE:
-            raise invalid(f"sorting.order_by: {criterion!r} is not supported.")
-        if result and not hasattr(result[0], field):
-            raise invalid(f"sorting.order_by: {criterion!r} is not supported.")
+    for wanted in reversed(request.order_by):
+        if not re.fullmatch(criterion(fields), wanted):
+            raise invalid(f"sorting.order_by: {wanted!r} is not supported.")
+        field, _, direction = wanted.partition(" ")
         # Stable in both directions: equal items keep the list's own order, so pages never overlap.
-        result.sort(key=lambda item: getattr(item, field), reverse=direction.strip().lower() == "desc")
+        result.sort(key=lambda item: getattr(item, field), reverse=direction == "desc")
     return result
 
 

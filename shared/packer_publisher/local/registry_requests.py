@@ -6,7 +6,7 @@ import threading
 from dataclasses import dataclass
 from datetime import datetime
 
-# Tokens and the discovery of ids are no calls of the registry itself.
+# Tokens, the discovery of ids and the description are no calls of the registry itself.
 ASIDE = frozenset(
     {
         "Token",
@@ -17,6 +17,7 @@ ASIDE = frozenset(
         "GetProject",
         "GetOperation",
         "WaitOperation",
+        "Description",
     }
 )
 

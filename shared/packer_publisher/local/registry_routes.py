@@ -10,7 +10,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from packer_publisher.local.registry_bodies import truth
 from packer_publisher.local.registry_documents import Document
+from packer_publisher.local.registry_fields import BODIES, QUERIES, Fields
 from packer_publisher.local.registry_ledger import BASE
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_pages import PageRequest
@@ -19,7 +21,7 @@ from packer_publisher.local.registry_refusals import unimplemented
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One request, taken apart: parts of the path, query, body, and the page that was asked for."""
+    """One request, taken apart: parts of the path, the known fields of query and body, the page that was asked for."""
 
     path: Mapping[str, str]
     query: Mapping[str, str]
@@ -59,10 +61,17 @@ class Route:
     path: str
     handler: Handler
 
+    answered: bool = True
+
     @property
-    def has_body(self) -> bool:
-        """Return whether a JSON body belongs to it."""
-        return self.method in ("PUT", "POST", "PATCH")
+    def body(self) -> Fields:
+        """Return the fields of its JSON body, none where it has no body."""
+        return BODIES.get(self.operation, {})
+
+    @property
+    def query(self) -> Fields:
+        """Return the fields of its query."""
+        return QUERIES.get(self.operation, {})
 
 
 def _absent(operation: str) -> Handler:
@@ -72,12 +81,12 @@ def _absent(operation: str) -> Handler:
     return refuse
 
 
-_TENANT = BASE + "/organizations/{organization}/projects/{project}"
-_BUCKET = _TENANT + "/buckets/{bucket}"
+TENANT = BASE + "/organizations/{organization}/projects/{project}"
+_BUCKET = TENANT + "/buckets/{bucket}"
 _CHANNEL = _BUCKET + "/channels/{channel}"
 _VERSION = _BUCKET + "/versions/{fingerprint}"
 _BUILD = _VERSION + "/builds/{build}"
-_BLOCKS = _TENANT + "/enforced_blocks"
+_BLOCKS = TENANT + "/enforced_blocks"
 _RESOURCES = "/resource-manager/2019-12-10"
 _OPERATION = "/operation/2020-05-05/organizations/{organization}/projects/{project}/operations/{operation}"
 
@@ -93,7 +102,7 @@ def _ancestry(model: RegistryModel, call: Call) -> Document:
 
 
 def _delete_version(model: RegistryModel, call: Call) -> Document:
-    rollback = call.query.get("rollback_channels", "").lower() == "true"
+    rollback = truth(call.query, "rollback_channels")
     return model.delete_version(call.bucket, call.fingerprint, rollback_channels=rollback)
 
 
@@ -102,10 +111,10 @@ def _projects(model: RegistryModel, call: Call) -> Document:
 
 
 _ANSWERED: tuple[tuple[str, str, str, Handler], ...] = (
-    ("SearchExternalArtifact", "POST", f"{_TENANT}/_search/external_artifact",
+    ("SearchExternalArtifact", "POST", f"{TENANT}/_search/external_artifact",
      lambda m, c: m.search_external_artifact(c.body, c.page)),
-    ("ListBuckets", "GET", f"{_TENANT}/buckets", lambda m, c: m.list_buckets(c.page)),
-    ("CreateBucket", "PUT", f"{_TENANT}/buckets", lambda m, c: m.create_bucket(c.body)),
+    ("ListBuckets", "GET", f"{TENANT}/buckets", lambda m, c: m.list_buckets(c.page)),
+    ("CreateBucket", "PUT", f"{TENANT}/buckets", lambda m, c: m.create_bucket(c.body)),
     ("DeleteBucket", "DELETE", _BUCKET, lambda m, c: m.delete_bucket(c.bucket)),
     ("GetBucket", "GET", _BUCKET, lambda m, c: m.get_bucket(c.bucket)),
     ("UpdateBucket", "PATCH", _BUCKET, lambda m, c: m.update_bucket(c.bucket, c.body)),
@@ -133,10 +142,10 @@ _ANSWERED: tuple[tuple[str, str, str, Handler], ...] = (
     ("UploadSbom", "PUT", f"{_BUILD}/sboms", lambda m, c: m.upload_sbom(c.bucket, c.fingerprint, c.build, c.body)),
     ("GetEnforcedBlocksByBucket", "GET", f"{_BLOCKS}/bucket/{{bucket}}",
      lambda m, c: m.get_enforced_blocks_by_bucket(c.bucket)),
-    ("DeleteRegistry", "DELETE", f"{_TENANT}/registry", lambda m, _: m.delete_registry()),
-    ("GetRegistry", "GET", f"{_TENANT}/registry", lambda m, _: m.get_registry()),
-    ("UpdateRegistry", "PATCH", f"{_TENANT}/registry", lambda m, c: m.update_registry(c.body)),
-    ("CreateRegistry", "PUT", f"{_TENANT}/registry", lambda m, c: m.create_registry(c.body)),
+    ("DeleteRegistry", "DELETE", f"{TENANT}/registry", lambda m, _: m.delete_registry()),
+    ("GetRegistry", "GET", f"{TENANT}/registry", lambda m, _: m.get_registry()),
+    ("UpdateRegistry", "PATCH", f"{TENANT}/registry", lambda m, c: m.update_registry(c.body)),
+    ("CreateRegistry", "PUT", f"{TENANT}/registry", lambda m, c: m.create_registry(c.body)),
     ("ListOrganizations", "GET", f"{_RESOURCES}/organizations", lambda m, c: m.list_organizations(c.page)),
     ("GetOrganization", "GET", f"{_RESOURCES}/organizations/{{id}}",
      lambda m, c: m.get_organization(c.path["id"])),
@@ -164,13 +173,13 @@ _ABSENT: tuple[tuple[str, str, str], ...] = (
     ("UpdateEnforcedBlockVersion", "PATCH", f"{_BLOCKS}/{{block}}/versions/{{version}}"),
     ("GetEnforcedBlockLinkedBuckets", "GET", f"{_BLOCKS}/{{block}}/versions/{{version}}/buckets"),
     ("ManageEnforcedBlockLinkedBuckets", "POST", f"{_BLOCKS}/{{block}}/versions/{{version}}/buckets"),
-    ("GetRunTaskConfig", "GET", f"{_TENANT}/runtasks/config"),
-    ("UpdateRunTaskConfig", "PATCH", f"{_TENANT}/runtasks/config"),
-    ("RegenerateTFCRunTaskHmacKey", "PATCH", f"{_TENANT}/runtasks/hmac"),
-    ("GetRegistryTFCRunTaskAPI", "GET", f"{_TENANT}/runtasks/{{task_type}}"),
+    ("GetRunTaskConfig", "GET", f"{TENANT}/runtasks/config"),
+    ("UpdateRunTaskConfig", "PATCH", f"{TENANT}/runtasks/config"),
+    ("RegenerateTFCRunTaskHmacKey", "PATCH", f"{TENANT}/runtasks/hmac"),
+    ("GetRegistryTFCRunTaskAPI", "GET", f"{TENANT}/runtasks/{{task_type}}"),
 )
 
 ROUTES: tuple[Route, ...] = (
     *(Route(*entry) for entry in _ANSWERED),
-    *(Route(operation, method, path, _absent(operation)) for operation, method, path in _ABSENT),
+    *(Route(operation, method, path, _absent(operation), answered=False) for operation, method, path in _ABSENT),
 )

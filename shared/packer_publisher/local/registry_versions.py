@@ -10,7 +10,7 @@ from packer_publisher.local.registry_bodies import Body
 from packer_publisher.local.registry_buckets import Buckets
 from packer_publisher.local.registry_documents import Document
 from packer_publisher.local.registry_ledger import coded, operation
-from packer_publisher.local.registry_pages import FIRST_PAGE, PageRequest, ordered, page
+from packer_publisher.local.registry_pages import FIRST_PAGE, VERSION_ORDER, PageRequest, ordered, page
 from packer_publisher.local.registry_records import Bucket, Channel, Earlier, Version, VersionPlace
 from packer_publisher.local.registry_refusals import Refusal, aborted, exists, not_found, precondition
 
@@ -72,7 +72,7 @@ class Versions(Buckets):
         found = self.store.scan(Version, self.project, bucket)
         found.sort(key=lambda version: version.id, reverse=True)
         versions = [self.find_version(bucket, version.fingerprint) or version for version in found]
-        shown, pagination = page(ordered(versions, request), request, self.switches)
+        shown, pagination = page(ordered(versions, request, VERSION_ORDER), request, self.switches)
         carry = self.switches.list_versions_carry_builds
         return {
             "versions": [self.version_document(version, builds=carry) for version in shown],

@@ -32,6 +32,13 @@ from packer_publisher.snapshot import (
 
 Document = Mapping[str, Any]
 
+NO_RUN = "00000000-0000-0000-0000-000000000000"
+"""What is written as the run of Packer of a build that none has made, and read as "".
+
+Terraform's ``hcp_packer_artifact`` fails on a build whose run is no UUID, the empty text included
+(hashicorp/terraform-provider-hcp, internal/provider/customtypes/uuid.go and packer/datasources/artifact).
+"""
+
 
 class WrongShape(RegistryTrouble):
     """HCP answered 2xx with something else than its interface describes."""
@@ -137,11 +144,16 @@ def build(document: Document) -> Build:
         platform=text(document, "platform"),
         artifacts=frozenset(Artifact(text(item, "region"), text(item, "external_identifier")) for item in listed),
         labels=labels(document),
-        packer_run_uuid=text(document, "packer_run_uuid"),
+        packer_run_uuid=_run(document),
         source_external_identifier=text(document, "source_external_identifier"),
         created_at=timestamp(document.get("created_at")),
         artifacts_created_at=max(times, default=None),
     )
+
+
+def _run(document: Document) -> str:
+    run = text(document, "packer_run_uuid")
+    return "" if run == NO_RUN else run
 
 
 def version(document: Document, bucket: str, fingerprint: str, read_at: datetime | None, fresh: bool) -> Version:

@@ -209,6 +209,7 @@ def update_body(step: FillBuild | SetStatus | SetLabels) -> dict[str, Any]:
     if isinstance(step, SetStatus):
         return body
     body["platform"] = step.platform
+    body["packer_run_uuid"] = decoding.NO_RUN
     body["artifacts"] = [
         {"external_identifier": artifact.external_identifier, "region": artifact.region} for artifact in step.artifacts
     ]
