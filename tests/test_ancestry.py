@@ -85,7 +85,7 @@ def test_source_parents_and_metadata_travel_with_the_one_update() -> None:
                 "details": {"CI_PIPELINE_URL": run, "CI_PROJECT_URL": "https://gitlab.com/acme/web"},
             },
         } == build["metadata"]
-        assert "" == build["packer_run_uuid"]
+        assert "00000000-0000-0000-0000-000000000000" == build["packer_run_uuid"]  # the run of nobody
 
 
 def test_without_a_source_nothing_is_asked_and_without_a_fill_neither() -> None:
