@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from packer_publisher.backfill.spool import read_image, write_image
-from packer_publisher.errors import ConfigurationError
+from packer_publisher.errors import ConfigurationError, Trouble
 from packer_publisher.image import Image, Platform, Scope
 
 FORMAT = 1
@@ -123,9 +123,9 @@ class Journal:
         listing.flush()
         self._scope_is(scope, "listed", "", listing.images)
 
-    def deny(self, scope: Scope, problem: str) -> None:
+    def deny(self, scope: Scope, problem: Trouble) -> None:
         """Note that a scope could not be listed, and why."""
-        self._scope_is(scope, "denied", problem, 0)
+        self._scope_is(scope, "denied", str(problem), 0)
 
     def gather_versions(self, limit: int | None) -> int:
         """Sum the images up into versions, at most ``limit`` of them, the oldest; return how many there are."""

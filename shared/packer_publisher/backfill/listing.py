@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, wait
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import datetime
 from threading import Event
+from typing import Generic, Protocol, TypeVar
 
 from packer_publisher.backfill.asked import Asked, Place, unfit
-from packer_publisher.backfill.journal import Journal, Listing
+from packer_publisher.backfill.journal import Listing
 from packer_publisher.backfill.workers import workers
-from packer_publisher.errors import CredentialsTrouble, Rejected
+from packer_publisher.errors import CredentialsTrouble, Rejected, Trouble
 from packer_publisher.image import Image, Platform, Scope, Unread
 from packer_publisher.protocols import Survey
 from packer_publisher.report import Outcome
@@ -18,28 +22,59 @@ Tell = Callable[[Scope, int], None]
 """Told from any thread how many images of a scope were seen."""
 
 
+class Counted(Protocol):
+    """The list of one scope as it is written down."""
+
+    @property
+    def images(self) -> int:
+        """Return how many images were seen."""
+
+
+L = TypeVar("L", bound=Counted)
+L_co = TypeVar("L_co", bound=Counted, covariant=True)
+
+
+class Book(Protocol[L_co]):
+    """Where what was listed is written down."""
+
+    def scopes(self) -> Mapping[Scope, tuple[str, str, int]]:
+        """Return every scope with its state (``listed`` needs no list any more), the problem and its images."""
+
+    def listing(self, scope: Scope) -> AbstractContextManager[L_co]:
+        """Begin a scope's list, which counts once the block ends."""
+
+    def deny(self, scope: Scope, problem: Trouble) -> None:
+        """Note that a scope could not be listed, and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand(Generic[L]):
+    """What is listed, and what is done with each image.
+
+    ``passes`` are the troubles with one scope that do not end the listing of the others.
+    """
+
+    take: Callable[[L, Image | Unread], None]
+    since: datetime | None = None
+    until: datetime | None = None
+    tagged: bool = True
+    passes: tuple[type[Trouble], ...] = (CredentialsTrouble,)
+
+
 def list_scopes(
-    journal: Journal,
-    clouds: Mapping[Platform, Survey],
-    asked: Asked,
-    place: Place,
-    threads: int,
-    tell: Tell,
-    stop: Event,
+    book: Book[L], clouds: Mapping[Platform, Survey], errand: Errand[L], threads: int, tell: Tell, stop: Event
 ) -> None:
-    """List every scope of the journal that is still open; the others were listed before.
+    """List every scope of the book that is still open; the others were listed before.
 
     A scope that denies access is noted with its reason, and the others go on. Raises what else goes wrong first
     (expired credentials, a cloud that does not answer), after the scopes under way have ended; what was listed stays.
     ``stop`` ends the listing early, and leaves the scopes under way open.
     """
-    todo = [scope for scope, (state, _, _) in journal.scopes().items() if state != "listed"]
+    todo = [scope for scope, (state, _, _) in book.scopes().items() if state != "listed"]
     if not todo:
         return
     with workers(min(threads, len(todo)), "survey") as pool:
-        futures = [
-            pool.submit(_list_scope, journal, clouds[scope.platform], scope, asked, place, tell, stop) for scope in todo
-        ]
+        futures = [pool.submit(_list_scope, book, clouds[scope.platform], scope, errand, tell, stop) for scope in todo]
         done, _ = wait(futures, return_when=FIRST_EXCEPTION)
         if any(future.exception() for future in done):
             stop.set()
@@ -52,25 +87,32 @@ class _Stopped(Exception):
     """The run ends before its list did."""
 
 
-def _list_scope(
-    journal: Journal, cloud: Survey, scope: Scope, asked: Asked, place: Place, tell: Tell, stop: Event
-) -> None:
+def _list_scope(book: Book[L], cloud: Survey, scope: Scope, errand: Errand[L], tell: Tell, stop: Event) -> None:
     try:
-        with journal.listing(scope) as listing:
-            for image in cloud.survey(scope, asked.since, asked.until, tagged=asked.tagged):
+        with book.listing(scope) as listing:
+            for image in cloud.survey(scope, errand.since, errand.until, tagged=errand.tagged):
                 if stop.is_set():
                     raise _Stopped  # noqa: TRY301 (leaves the block, so that the scope stays open)
-                if isinstance(image, Unread):
-                    listing.add_other(image.identifier, Outcome.REJECTED, image.problem, image.remedy)
-                else:
-                    _add(listing, image, asked, place)
+                errand.take(listing, image)
                 tell(scope, listing.images)
     except _Stopped:
         return
-    except CredentialsTrouble as denied:
+    except errand.passes as denied:
         if getattr(denied, "expired", False):
             raise
-        journal.deny(scope, str(denied))
+        book.deny(scope, denied)
+
+
+def spooling(asked: Asked, place: Place) -> Errand[Listing]:
+    """Return the errand of a backfill: images that belong to a version are spooled, of the others the reason."""
+
+    def take(listing: Listing, image: Image | Unread) -> None:
+        if isinstance(image, Unread):
+            listing.add_other(image.identifier, Outcome.REJECTED, image.problem, image.remedy)
+        else:
+            _add(listing, image, asked, place)
+
+    return Errand(take, asked.since, asked.until, asked.tagged)
 
 
 def _add(listing: Listing, image: Image, asked: Asked, place: Place) -> None:

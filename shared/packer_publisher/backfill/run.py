@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
+from itertools import takewhile
 from typing import Protocol
 
 from packer_publisher.backfill.asked import Asked, Place
 from packer_publisher.backfill.journal import Entry, Journal
-from packer_publisher.backfill.listing import Tell, list_scopes
+from packer_publisher.backfill.listing import Tell, list_scopes, spooling
 from packer_publisher.backfill.prospect import latest_would_move_back, prospect
 from packer_publisher.backfill.version_items import items_of
-from packer_publisher.backfill.workers import workers
+from packer_publisher.backfill.workers import several, workers
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Platform
 from packer_publisher.placement import Item, policy_for
@@ -82,7 +82,7 @@ class Backfill:
 
     def list_clouds(self, tell: Tell) -> int:
         """List what is not listed yet; return the number of versions found."""
-        list_scopes(self.journal, self.clouds, self.asked, self.place, self.workers, tell, self.stop)
+        list_scopes(self.journal, self.clouds, spooling(self.asked, self.place), self.workers, tell, self.stop)
         return 0 if self.stop.is_set() else self.journal.gather_versions(self.asked.limit)
 
     def look(self) -> None:
@@ -242,24 +242,10 @@ class Backfill:
     def _each(
         self, stage: str, number: int, entries: Iterator[Entry], work: Callable[[Entry], tuple[int, str]]
     ) -> None:
-        """Do the work on every entry, several at a time, and never hold more than a few of them."""
-        done = 0
-        with workers(self.workers, stage) as pool:
-            under_way: list[Future[tuple[int, str]]] = []
-            try:
-                for entry in entries:
-                    if self.stop.is_set():
-                        break
-                    under_way.append(pool.submit(work, entry))
-                    if len(under_way) >= 4 * self.workers:
-                        done += 1
-                        self.tell(stage, done, number, *under_way.pop(0).result())
-                for future in under_way:
-                    done += 1
-                    self.tell(stage, done, number, *future.result())
-            finally:
-                for future in under_way:
-                    future.cancel()
+        """Do the work on every entry until the run is stopped, several at a time."""
+        going_on = takewhile(lambda _: not self.stop.is_set(), entries)
+        for done, told in enumerate(several(self.workers, stage, work, going_on), 1):
+            self.tell(stage, done, number, *told)
 
 
 def _completes(entry: Entry) -> bool:
