@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
+from packer_publisher.placement import place as place_image
 from packer_publisher.placement import policy_for
 from packer_publisher.publish import Publisher
 from packer_publisher.settings import Settings
@@ -16,11 +17,16 @@ from packer_publisher.sweep import Memory, Sweep, sweep
 from packer_publisher.versions import Versions
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from packer_publisher.backfill.asked import Asked, Place
     from packer_publisher.backfill.journal import Journal
     from packer_publisher.backfill.run import Backfill
     from packer_publisher.deadline import Deadline
+    from packer_publisher.drift.run import Drift, Question, Surveyed
+    from packer_publisher.image import Image
     from packer_publisher.messages import Queue
+    from packer_publisher.placement import Placement
     from packer_publisher.policy import Policy
     from packer_publisher.protocols import Cloud, Survey
     from packer_publisher.registry import HCPPacker
@@ -148,6 +154,33 @@ def open_backfill(
         for cloud in clouds.values():
             if hasattr(cloud, "close"):
                 cloud.close()
+
+
+@contextmanager
+def open_drift(
+    question: Question, environ: Mapping[str, str], folder: Path, *, workers: int, rate: float | None
+) -> Iterator[Drift]:
+    """Yield a drift of the clouds that were asked for; what it finds lies in ``folder``. Raises ConfigurationError."""
+    from packer_publisher.drift.census import Census
+    from packer_publisher.drift.findings import Findings
+    from packer_publisher.drift.run import Drift, everything
+
+    policy = Settings.from_environment(environ).policy
+    known = everything(policy)
+
+    def place(image: Image) -> Placement | None:
+        return place_image(image, known)
+
+    clouds = {platform: open_cloud(platform, policy) for platform in question.clouds}
+    census, findings = Census(folder / "census.sqlite", place, policy), Findings(folder / "findings.sqlite")
+    registry = _open_registry(environ, rate)
+    try:
+        surveyed = cast("dict[Platform, Surveyed]", clouds)
+        yield Drift(question, policy, place, surveyed, registry, census, findings, workers)
+    finally:
+        for opened in (registry, census, findings, *clouds.values()):
+            if hasattr(opened, "close"):
+                opened.close()
 
 
 @contextmanager

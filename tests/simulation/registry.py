@@ -93,6 +93,16 @@ class ModelRegistry:
             if not token:
                 return tuple(found)
 
+    def list_versions(self, bucket: str, deadline: Deadline, project: str | None = None) -> tuple[Version, ...]:
+        found: list[Version] = []
+        token = ""
+        while True:
+            document = self._ask("ListVersions", self.model.list_versions, bucket, PageRequest(next_token=token))
+            found += [decoding.version(entry, bucket, "", None, fresh=False) for entry in document["versions"]]
+            token = document["pagination"]["next_page_token"]
+            if not token:
+                return tuple(found)
+
     def create_bucket(
         self,
         bucket: str,

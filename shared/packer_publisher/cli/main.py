@@ -7,7 +7,7 @@ import sys
 
 def main() -> None:
     """Run the command line and exit: 0 done or nothing to do, 1 some images failed, 2 usage or configuration,
-    3 a dry run would change something (``--detailed-exitcode``), 4 credentials, 5 registry unreachable, 130
+    3 drift, or a dry run would change something (``--detailed-exitcode``), 4 credentials, 5 registry unreachable, 130
     interrupted.
     """
     try:

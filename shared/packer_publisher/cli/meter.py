@@ -80,6 +80,12 @@ class Meter:
             errors = f", {self._errors} errors" if self._errors else ""
             self._show(done, of, f"{done / seconds:.0f}/s, {self._calls} calls{errors}")
 
+    def compared(self, done: int) -> None:
+        """Take in how many versions were compared with the clouds; how many there are nobody knows beforehand."""
+        with self._lock:
+            seconds = max(time.monotonic() - self._began, 1e-3)
+            self._show(done, None, f"versions, {done / seconds:.0f}/s")
+
     def _show(self, done: int, of: int | None, told: str) -> None:
         if self._bar is not None and self._task is not None:
             self._bar.update(self._task, completed=done, total=of, told=told)

@@ -26,6 +26,7 @@ COMMANDS = {
         "packer_publisher.cli.backfill:backfill",
         "Bring the images that exist already into their buckets.",
     ),
+    "drift": ("packer_publisher.cli.drift:drift", "Compare the registry with the clouds; change nothing."),
     "versions": ("packer_publisher.cli.versions:versions", "Complete or abandon a version that waits."),
     "mapping": (
         "packer_publisher.cli.mapping:mapping",
@@ -119,8 +120,8 @@ def _missing(error: ModuleNotFoundError) -> NoReturn:
 def program() -> None:
     """Record machine images in HCP Packer from their tags.
 
-    Exit status: 0 done or nothing to do, 1 some images failed, 2 usage or configuration, 3 a dry run would change
-    something (with --detailed-exitcode), 4 credentials, 5 registry unreachable, 130 interrupted.
+    Exit status: 0 done or nothing to do, 1 some images failed, 2 usage or configuration, 3 drift, or a dry run would
+    change something (with --detailed-exitcode), 4 credentials, 5 registry unreachable, 130 interrupted.
 
     Not affiliated with HashiCorp or IBM.
     """
