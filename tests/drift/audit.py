@@ -15,47 +15,82 @@ from packer_publisher.drift.findings import Findings
 from packer_publisher.drift.row import Row
 from packer_publisher.drift.run import Drift, Question, everything
 from packer_publisher.image import ImageRef, ImageState
+from packer_publisher.labels import MARKER, OWNER
+from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_requests import RequestLog
+from packer_publisher.local.registry_serve import local_registry
 from packer_publisher.placement import place
+from packer_publisher.registry import HCPPacker
 from tests.backfill.account import Estate
+from tests.simulation.registry import Clock
+
+
+class Served(HCPPacker):
+    """The real client of a local registry, with that registry's rules, clock and request log."""
+
+    model: RegistryModel
+    clock: Clock
+    requests: RequestLog
+
+
+@contextmanager
+def served() -> Iterator[Served]:
+    """Serve a registry over HTTP and yield a client of it."""
+    clock = Clock()
+    model = RegistryModel(clock=clock, seed=1)
+    try:
+        with local_registry(model) as registry:
+            environ = {key: value for key, value in registry.environment().items() if value}
+            with Served.from_environment(environ) as client:
+                assert isinstance(client, Served)
+                client.model, client.clock, client.requests = model, clock, registry.requests
+                yield client
+    finally:
+        model.close()
 
 
 @dataclass
 class Audit(Estate):
-    """All images of all clouds, and the registry; ``drift`` compares them."""
+    """All images of all clouds, and the registry; ``rows`` compares them."""
 
     workers: int = 1
 
     @contextmanager
-    def run(self, **question: Any) -> Iterator[Drift]:
-        """Yield a drift that is over."""
+    def drift(self, **question: Any) -> Iterator[Drift]:
+        """Yield a drift that is still to be carried out."""
         known = everything(self.policy)
         with tempfile.TemporaryDirectory() as folder:
             census = Census(Path(folder) / "census.sqlite", lambda image: place(image, known), self.policy)
             findings = Findings(Path(folder) / "findings.sqlite")
-            run = Drift(
-                Question(**question), self.policy, lambda image: place(image, known), self.surveys, self.registry,
-                census, findings, self.workers, now=self.registry.clock, deadline=lambda: Deadline.after(1e9),
-            )  # fmt: skip
             try:
-                run.list_clouds(lambda *_: None)
-                run.compare()
-                yield run
+                yield Drift(
+                    Question(**question), self.policy, lambda image: place(image, known), self.surveys, self.registry,
+                    census, findings, self.workers, now=self.registry.clock, deadline=lambda: Deadline.after(30),
+                )  # fmt: skip
             finally:
                 census.close()
                 findings.close()
 
     def rows(self, **question: Any) -> list[Row]:
         """Return every row."""
-        with self.run(**question) as run:
+        with self.drift(**question) as run:
+            run.list_clouds(lambda *_: None)
+            run.compare()
             return list(run.findings.rows())
 
-    def differing(self, **question: Any) -> list[Row]:
-        """Return every row that is not correct."""
-        return [row for row in self.rows(**question) if row.how]
+    def differing(self, **question: Any) -> dict[str, Row]:
+        """Return every row that is not correct, by its image."""
+        found = [row for row in self.rows(**question) if row.how]
+        assert len(found) == len({row.identifier for row in found})
+        return {row.identifier: row for row in found}
 
     def delete(self, ref: ImageRef) -> None:
-        """Delete an image; its account stays in sight."""
-        del self.world.images[ref]
+        """Delete an image; another one, which is not ours, keeps its account in sight."""
+        image = self.world.images.pop(ref)
+        left = replace(ref, identifier=f"{ref.identifier}-other")
+        self.world.images[left] = replace(
+            image, ref=left, tags={}, artifacts=tuple(replace(a, external_identifier="other") for a in image.artifacts)
+        )
 
     def change(self, ref: ImageRef, **fields: Any) -> None:
         """Change an image."""
@@ -69,3 +104,22 @@ class Audit(Estate):
         """Change some tags of an image."""
         given = {f"hcp-packer-{key.replace('_', '-')}": value for key, value in tags.items()}
         self.world.tag(ref, {**self.world.images[ref].tags, **given})
+
+    def register(
+        self, fingerprint: str, component_type: str, artifact: tuple[str, str], platform: str = "aws", owner: str = "",
+        *, bucket: str = "web", status: str = "BUILD_DONE",
+    ) -> None:  # fmt: skip
+        """Write a build into the registry by itself: Packer's own, or (with ``owner``) one of another account's."""
+        versions = self.registry.model.list_versions(bucket)["versions"]
+        if fingerprint not in [version["fingerprint"] for version in versions]:
+            self.registry.model.create_version(bucket, {"fingerprint": fingerprint})
+        labels = {MARKER: "1", OWNER: owner} if owner else {}
+        region, identifier = artifact
+        self.registry.model.create_build(
+            bucket,
+            fingerprint,
+            {
+                "component_type": component_type, "status": status, "platform": platform, "labels": labels,
+                "artifacts": [{"region": region, "external_identifier": identifier}],
+            },
+        )  # fmt: skip

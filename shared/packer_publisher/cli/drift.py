@@ -92,44 +92,50 @@ def drift(
     part of a cloud is closed to them, 1 where a part did not answer or an image could not be read. Builds of others,
     and images of accounts that the credentials do not belong to, are told and are no error.
     """
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
     from packer_publisher.drift.run import Question
+    from packer_publisher.runtime import open_drift
 
     platforms = tuple(Platform) if cloud == "all" else (CLOUDS[cloud],)
     question = Question(platforms, tuple(sorted(regions)), tuple(_bucket(name) for name in buckets))
-    from packer_publisher.runtime import open_drift
-
     with (
         tempfile.TemporaryDirectory() as folder,
-        Meter() as meter,
         open_drift(question, _environment(config), Path(folder), workers=concurrency, rate=rate) as run,
     ):
-        _run(run, meter, timeout)
-        if results is not None:
-            _write(results, run)
-        shown = only or (tuple(Verdict) if as_json or as_csv else (*DRIFT, Verdict.UNREACHABLE))
-        if as_json:
-            pieces: Iterator[str] = json_pieces(run, shown)
-        elif as_csv:
-            pieces = csv_lines(run, shown)
-        else:
-            pieces = (f"{line}\n" for line in table_lines(run, shown, whole=only is not None))
-        for piece in pieces:
-            click.echo(piece, nl=False)
-        _exit(run)
+        conduct(run, only=only, as_json=as_json, as_csv=as_csv, results=results, timeout=timeout)
 
 
-def _run(run: Drift, meter: Meter, timeout: float) -> None:
-    run.tell = meter.compared
+def conduct(
+    run: Drift, *, only: tuple[Verdict, ...] | None, as_json: bool, as_csv: bool, results: Path | None, timeout: float
+) -> None:
+    """Carry a drift out, tell what it found, and leave with the status that is due."""
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
+    _run(run, timeout)
+    if results is not None:
+        _write(results, run)
+    shown = only or (tuple(Verdict) if as_json or as_csv else (*DRIFT, Verdict.UNREACHABLE))
+    if as_json:
+        pieces: Iterator[str] = json_pieces(run, shown)
+    elif as_csv:
+        pieces = csv_lines(run, shown)
+    else:
+        pieces = (f"{line}\n" for line in table_lines(run, shown, whole=only is not None))
+    for piece in pieces:
+        click.echo(piece, nl=False)
+    _exit(run)
+
+
+def _run(run: Drift, timeout: float) -> None:
     clock = Timer(timeout, run.stop.set)
     clock.daemon = True
     clock.start()
     try:
-        with meter.stage("listing images"):
-            run.list_clouds(meter.image)
-        with meter.stage("reading HCP Packer"):
-            run.compare()
+        with Meter() as meter:
+            run.tell = meter.compared
+            with meter.stage("listing images"):
+                run.list_clouds(meter.image)
+            with meter.stage("reading HCP Packer"):
+                run.compare()
     except KeyboardInterrupt:
         run.stop.set()
         raise

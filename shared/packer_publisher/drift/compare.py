@@ -94,7 +94,8 @@ def _unseen(row: Row, platform: Platform, version: Version, reach: Reach) -> Row
         return row.found(*barrier)
     if version.status == REVOKED:
         return row.found(How.FINE, "the version is revoked, and its image is gone")
-    return row.found(How.GONE, f"{row.owner} shows no such image", retire(version))
+    at = f" in {row.region}" if platform is Platform.AWS else ""
+    return row.found(How.GONE, f"{row.owner} has no such image{at}", retire(version))
 
 
 def _other_image(seen: Sighting, image: Image, build: Build, artifact: Artifact, version: Version) -> Wrong | None:
