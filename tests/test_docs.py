@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from packer_publisher.drift.row import VERDICTS, How, Verdict
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -18,3 +20,11 @@ def test_every_rule_of_trust_names_a_test_that_exists() -> None:
     }
     assert 10 < len(named)
     assert [] == [name for name in named if name not in defined]
+
+
+def test_every_verdict_of_drift_and_every_difference_is_explained() -> None:
+    """Each word that a row may carry stands under its verdict, in the program's order."""
+    text = (ROOT / "docs" / "drift.md").read_text("utf-8")
+    rows = [[cell.strip(" `") for cell in line.split("|")[1:3]] for line in text.splitlines() if line.startswith("| `")]
+    assert [[str(VERDICTS[how]), str(how)] for how in How if how] == rows
+    assert [str(verdict) for verdict in Verdict] == re.findall(r"^- \*\*(\w+)\*\*", text, re.MULTILINE)

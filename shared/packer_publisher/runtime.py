@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
-from packer_publisher.placement import place as place_image
-from packer_publisher.placement import policy_for
+from packer_publisher.placement import place, policy_for
 from packer_publisher.publish import Publisher
 from packer_publisher.settings import Settings
 from packer_publisher.sweep import Memory, Sweep, sweep
@@ -24,9 +23,7 @@ if TYPE_CHECKING:
     from packer_publisher.backfill.run import Backfill
     from packer_publisher.deadline import Deadline
     from packer_publisher.drift.run import Drift, Question, Surveyed
-    from packer_publisher.image import Image
     from packer_publisher.messages import Queue
-    from packer_publisher.placement import Placement
     from packer_publisher.policy import Policy
     from packer_publisher.protocols import Cloud, Survey
     from packer_publisher.registry import HCPPacker
@@ -158,29 +155,36 @@ def open_backfill(
 
 @contextmanager
 def open_drift(
-    question: Question, environ: Mapping[str, str], folder: Path, *, workers: int, rate: float | None
-) -> Iterator[Drift]:
+    question: Question, environ: Mapping[str, str], folder: Path, *, mapping: Path | None, workers: int,
+    rate: float | None,
+) -> Iterator[Drift]:  # fmt: skip
     """Yield a drift of the clouds that were asked for; what it finds lies in ``folder``. Raises ConfigurationError."""
     from packer_publisher.drift.census import Census
     from packer_publisher.drift.findings import Findings
     from packer_publisher.drift.run import Drift, everything
 
     policy = Settings.from_environment(environ).policy
-    known = everything(policy)
-
-    def place(image: Image) -> Placement | None:
-        return place_image(image, known)
-
+    place = _placer(mapping, everything(policy))
     clouds = {platform: open_cloud(platform, policy) for platform in question.clouds}
-    census, findings = Census(folder / "census.sqlite", place, policy), Findings(folder / "findings.sqlite")
     registry = _open_registry(environ, rate)
+    census, findings = Census(folder / "census.sqlite", place, policy), Findings(folder / "findings.sqlite")
     try:
         surveyed = cast("dict[Platform, Surveyed]", clouds)
-        yield Drift(question, policy, place, surveyed, registry, census, findings, workers)
+        told = str(mapping or "")
+        yield Drift(question, policy, place, surveyed, registry, census, findings, told, workers)
     finally:
         for opened in (registry, census, findings, *clouds.values()):
             if hasattr(opened, "close"):
                 opened.close()
+
+
+def _placer(mapping: Path | None, policy: Policy) -> Place:
+    if mapping is None:
+        return lambda image: place(image, policy)
+    from packer_publisher.mapping import placer
+    from packer_publisher.mapping_file import read_mapping
+
+    return placer(read_mapping(mapping), policy, datetime.now(UTC))
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from packer_publisher.backfill.asked import Place
 from packer_publisher.deadline import Deadline
 from packer_publisher.drift.census import Census
 from packer_publisher.drift.findings import Findings
@@ -19,6 +20,8 @@ from packer_publisher.labels import MARKER, OWNER
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_requests import RequestLog
 from packer_publisher.local.registry_serve import local_registry
+from packer_publisher.mapping import placer
+from packer_publisher.mapping_file import read_mapping
 from packer_publisher.placement import place
 from packer_publisher.registry import HCPPacker
 from tests.backfill.account import Estate
@@ -54,18 +57,22 @@ class Audit(Estate):
     """All images of all clouds, and the registry; ``rows`` compares them."""
 
     workers: int = 1
+    mapping: Path | None = None
 
     @contextmanager
     def drift(self, **question: Any) -> Iterator[Drift]:
         """Yield a drift that is still to be carried out."""
         known = everything(self.policy)
+        rule = placer(read_mapping(self.mapping), known, self.registry.clock()) if self.mapping else None
+        placed: Place = rule or (lambda image: place(image, known))
         with tempfile.TemporaryDirectory() as folder:
-            census = Census(Path(folder) / "census.sqlite", lambda image: place(image, known), self.policy)
+            census = Census(Path(folder) / "census.sqlite", placed, self.policy)
             findings = Findings(Path(folder) / "findings.sqlite")
             try:
                 yield Drift(
-                    Question(**question), self.policy, lambda image: place(image, known), self.surveys, self.registry,
-                    census, findings, self.workers, now=self.registry.clock, deadline=lambda: Deadline.after(30),
+                    Question(**question), self.policy, placed, self.surveys, self.registry, census, findings,
+                    str(self.mapping or ""), workers=self.workers, now=self.registry.clock,
+                    deadline=lambda: Deadline.after(30),
                 )  # fmt: skip
             finally:
                 census.close()

@@ -20,6 +20,8 @@ PLACES = {
     Platform.GCE: ("project-1", "project-2"),
 }  # fmt: skip
 
+TAGS = {"version": {"fingerprint": "f99"}, "bucket": {"bucket": "other"}, "broken": {"bucket": "no name"}}
+
 
 def populate(audit: Audit, rng: random.Random) -> list[ImageRef]:
     """Add versions of two buckets, each of one to three clouds, each of one owner and on AWS of some regions."""
@@ -53,13 +55,12 @@ def spoil(audit: Audit, refs: list[ImageRef], rng: random.Random) -> dict[str, H
             expected[ref.identifier] = How.NUMBER
         elif deed == "copy":  # the build is whole without it
             image = audit.world.images[ref]
-            tags = {key.removeprefix("hcp-packer-"): value for key, value in image.tags.items()}
-            (new,) = audit.add(f"{image.name}-copy", tags["bucket"], tags["fingerprint"], ref.platform,
+            bucket, fingerprint = (image.tags[f"hcp-packer-{key}"] for key in ("bucket", "fingerprint"))
+            (new,) = audit.add(f"{image.name}-copy", bucket, fingerprint, ref.platform,
                                regions=[image.artifacts[0].region], days=2, owner=ref.owner_id)  # fmt: skip
             expected[new.identifier] = How.UNREGISTERED
         else:
-            tags = {"version": {"fingerprint": "f99"}, "bucket": {"bucket": "other"}, "broken": {"bucket": "no name"}}
-            audit.retag(ref, **tags.get(deed, {"component_type": f"{ref.platform}-thing"}))
+            audit.retag(ref, **TAGS.get(deed, {"component_type": f"{ref.platform}-thing"}))
             expected[ref.identifier] = How.TAGS
     return expected
 

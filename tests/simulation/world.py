@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from packer_publisher.clouds.aws_gather import View, assemble
 from packer_publisher.clouds.aws_images import Found
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CredentialsTrouble
+from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Trouble
 from packer_publisher.image import Artifact, Change, Image, ImageEvent, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Policy
@@ -108,9 +108,15 @@ class WorldSurvey(WorldCloud):
         self._policy = policy
         self._clock = clock
         self.closed: set[str] = set()  # regions that deny access
+        self.silent: set[str] = set()  # regions that do not answer
+        self.shut: Trouble | None = None  # what every question ends in
+        self.unread: list[Unread] = []  # images that are there and cannot be read
 
     def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:
+        if self.shut is not None:
+            raise self.shut
         refs = [ref for ref in self._world.images if ref.platform is self.platform]
+        refs = [ref for ref in refs if not only or {ref.region, ref.owner_id} & set(only)]
         return tuple(sorted({Scope(self.platform, ref.owner_id, ref.region) for ref in refs}))
 
     def survey(
@@ -118,6 +124,9 @@ class WorldSurvey(WorldCloud):
     ) -> Iterator[Image | Unread]:
         if scope.region in self.closed:
             raise CredentialsTrouble(f"{scope.at} denies access")
+        if scope.region in self.silent:
+            raise CloudTrouble(f"{scope.at} does not answer")
+        yield from (unread for unread in self.unread if unread.scope == scope)
         for image in list(self._world.images.values()):
             within = (since is None or image.created_at >= since) and (until is None or image.created_at < until)
             here = Scope(image.platform, image.ref.owner_id, image.ref.region) == scope

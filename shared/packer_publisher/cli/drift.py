@@ -75,12 +75,20 @@ class VerdictsType(click.ParamType[tuple[Verdict, ...]]):
     type=click.Path(exists=True, dir_okay=False),
     help=f"Configuration document, in place of {VARIABLE}.",
 )
+@click.option(
+    "--mapping",
+    "mapping_file",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Rules or a list that place images without tags.",
+)
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Workers.")
 @click.option("--rate", type=click.FloatRange(0.1), metavar="N", help="At most N requests to HCP a second.")
 @click.option("--timeout", type=DurationType(), default="1h", show_default=True, help="Give up after this time.")
 def drift(
     cloud: str, buckets: tuple[str, ...], regions: tuple[str, ...], only: tuple[Verdict, ...] | None, as_json: bool,
-    as_csv: bool, results: Path | None, config: str | None, concurrency: int, rate: float | None, timeout: float,
+    as_csv: bool, results: Path | None, config: str | None, mapping_file: Path | None, concurrency: int,
+    rate: float | None, timeout: float,
 ) -> None:  # fmt: skip
     """Compare every artifact of the registry with its cloud, and every tagged image with the registry.
 
@@ -92,6 +100,8 @@ def drift(
     part of a cloud is closed to them, 1 where a part did not answer or an image could not be read. Builds of others,
     and images of accounts that the credentials do not belong to, are told and are no error.
     """
+    if as_json and as_csv:
+        raise click.UsageError("--json and --csv exclude each other")
     from packer_publisher.drift.run import Question
     from packer_publisher.runtime import open_drift
 
@@ -99,7 +109,9 @@ def drift(
     question = Question(platforms, tuple(sorted(regions)), tuple(_bucket(name) for name in buckets))
     with (
         tempfile.TemporaryDirectory() as folder,
-        open_drift(question, _environment(config), Path(folder), workers=concurrency, rate=rate) as run,
+        open_drift(
+            question, _environment(config), Path(folder), mapping=mapping_file, workers=concurrency, rate=rate
+        ) as run,
     ):
         conduct(run, only=only, as_json=as_json, as_csv=as_csv, results=results, timeout=timeout)
 
@@ -108,8 +120,6 @@ def conduct(
     run: Drift, *, only: tuple[Verdict, ...] | None, as_json: bool, as_csv: bool, results: Path | None, timeout: float
 ) -> None:
     """Carry a drift out, tell what it found, and leave with the status that is due."""
-    if as_json and as_csv:
-        raise click.UsageError("--json and --csv exclude each other")
     _run(run, timeout)
     if results is not None:
         _write(results, run)
@@ -146,14 +156,14 @@ def _run(run: Drift, timeout: float) -> None:
 def _exit(run: Drift) -> None:
     """Leave with the status that is due; what could not be reached is never 0."""
     hows, closed = run.findings.hows(), run.census.reach().barriers
-    told = [f"{part}: {reason}" for part, (_, reason, _) in closed.items()]
+    told = f"not everything could be looked at: {', '.join(closed) or 'see above'}"
     words = hows | {how for how, _, _ in closed.values()}
     if How.DENIED in words:
         remedy = "allow it, or leave it out with CLOUD or --region"
-        raise Failure(f"not everything could be looked at: {'; '.join(told) or 'see above'}", remedy, CREDENTIALS)
+        raise Failure(told, remedy, CREDENTIALS)
     if words & {How.SILENT, How.UNREAD}:
         remedy = "mend what is said above, and run it again"
-        raise Failure(f"not everything could be looked at: {'; '.join(told) or 'see above'}", remedy, FAILED)
+        raise Failure(told, remedy, FAILED)
     if any(verdict in DRIFT for counts in run.findings.sums().values() for verdict in counts):
         sys.exit(DIFFERS)
 

@@ -41,6 +41,7 @@ def table_lines(run: Drift, shown: Collection[Verdict], *, whole: bool) -> Itera
     for part, (_, reason, remedy) in run.census.reach().barriers.items():
         yield click.style(f"not looked at: {part}", fg="yellow")
         yield from facts([("why", reason), ("what to do", remedy)])
+        yield ""
     buckets = len(sums) - ("" in sums)
     drifts = sum(total[verdict] for verdict in DRIFT)
     head = "Drift" if drifts else "No drift"
@@ -96,7 +97,7 @@ def _row_lines(row: Row) -> Iterator[str]:
     where = "  ".join(filter(None, (_version(row), safe(row.component_type))))
     yield f"  {click.style(word, fg=COLOURS[row.verdict])}  {where}"
     yield from facts(
-        [("image", place), ("owner", safe(row.owner)), ("why", row.reason), ("what to do", row.remedy)],
+        [("image", place), ("owner", safe(row.owner)), ("why", row.reason), ("what to do", row.remedy.split("; "))],
         indent=6,
     )
 

@@ -31,11 +31,12 @@ HANDS_OFF = "nothing: packer-publisher does not touch it"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """What a comparison goes by: what could be seen, the tag contract, and the bucket's quiet time."""
+    """What a comparison goes by: what could be seen, the tag contract, the bucket's quiet time, the mapping's file."""
 
     reach: Reach
     contract: Contract
     quiet: timedelta = timedelta()
+    mapping: str = ""
 
 
 def platform_of(build: Build) -> Platform | None:
@@ -66,7 +67,7 @@ def artifact_row(
     wrong = (
         _other_image(seen, seen.image, build, artifact, version)
         or _unusable(seen.image, version)
-        or _misplaced(seen, seen.image, build, version, terms.contract)
+        or _misplaced(seen, seen.image, build, version, terms)
         or _twice(seen, build, artifact, version)
         or _unfinished(build, version, terms.quiet)
     )
@@ -129,7 +130,7 @@ def _unusable(image: Image, version: Version) -> Wrong | None:
     return None
 
 
-def _misplaced(seen: Sighting, image: Image, build: Build, version: Version, contract: Contract) -> Wrong | None:
+def _misplaced(seen: Sighting, image: Image, build: Build, version: Version, terms: Terms) -> Wrong | None:
     """Say where the tags mean another version or component type; an image without tags was published by a person."""
     if not seen.bucket:
         return (How.TAGS, seen.problem, seen.remedy) if seen.problem else None
@@ -140,8 +141,9 @@ def _misplaced(seen: Sighting, image: Image, build: Build, version: Version, con
         told = f"component type {shown(seen.component_type)}"
     if not told:
         return None
-    right = tag(image, version.bucket, version.fingerprint, build.component_type, contract)
-    return How.TAGS, f"its tags name {told}", f"if the version is right: {right}; if the tags are: {retire(version)}"
+    who = "its tags or the mapping name" if terms.mapping else "its tags name"
+    right = tag(image, version.bucket, version.fingerprint, build.component_type, terms.contract)
+    return How.TAGS, f"{who} {told}", f"if the version is right: {right}; if the tags are: {retire(version)}"
 
 
 def _names_another_type(seen: Sighting, build: Build, image: Image) -> bool:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Image, Platform
+from packer_publisher.placement import Placement
 from packer_publisher.policy import Contract
 from packer_publisher.snapshot import Version
 from packer_publisher.verdict import NEW_FINGERPRINT
@@ -25,13 +26,14 @@ def retire(version: Version) -> str:
     return f"packer-publisher versions abandon {bucket} {fingerprint}; then {NEW_FINGERPRINT}"
 
 
-def backfill(platform: Platform, bucket: str) -> str:
+def backfill(platform: Platform, bucket: str, mapping: str = "") -> str:
     """Return the command that brings the images of a bucket into their versions."""
-    return f"packer-publisher backfill {CLOUDS[platform]} --bucket {_word(bucket)}"
+    placed = f" --mapping {_word(mapping)}" if mapping else ""
+    return f"packer-publisher backfill {CLOUDS[platform]} --bucket {_word(bucket)}{placed}"
 
 
-def publish(image: Image) -> str:
-    """Return the command that records one image."""
+def publish(image: Image, placement: Placement | None = None) -> str:
+    """Return the command that records one image, under a placement that its tags do not tell."""
     ref = image.ref
     match image.platform:
         case Platform.AWS:
@@ -40,7 +42,8 @@ def publish(image: Image) -> str:
             address = ref.identifier
         case Platform.GCE:
             address = f"projects/{ref.owner_id}/global/images/{ref.identifier}"
-    return f"packer-publisher publish {_word(address)}"
+    told = f" --bucket {placement.bucket} --fingerprint {placement.fingerprint}" if placement else ""
+    return f"packer-publisher publish {_word(address)}{told}"
 
 
 def tag(image: Image, bucket: str, fingerprint: str, component_type: str, contract: Contract) -> str:

@@ -82,7 +82,7 @@ def everything(policy: Policy) -> Policy:
 
 @dataclass
 class Drift:
-    """A run and everything that it needs; ``place`` is as :class:`Census` takes it.
+    """A run and everything that it needs; ``place`` is as :class:`Census` takes it, ``mapping`` the file behind it.
 
     ``tell`` is called after every version with how many were looked at. ``stop`` ends the run early, with CloudTrouble.
     """
@@ -94,6 +94,7 @@ class Drift:
     registry: Reading
     census: Census
     findings: Findings
+    mapping: str = ""
     workers: int = 8
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     deadline: Callable[[], Deadline] = lambda: Deadline.after(CALL_SECONDS)
@@ -123,7 +124,7 @@ class Drift:
         asked for and is nowhere.
         """
         reach = self.census.reach()
-        gathering = Gathering(self.place, self.clouds, reach.closed_regions(), self.now())
+        gathering = Gathering(self.place, self.clouds, reach.closed_regions(), self.now(), self.mapping)
         there: set[str] = set()
 
         def work(version: tuple[str, str, str | None]) -> list[Row]:
@@ -167,7 +168,7 @@ class Drift:
         if not version.exists:  # deleted since it was listed: its images are those of no version
             return []
         self.findings.walked(bucket, fingerprint)
-        terms = Terms(reach, self.policy.contract, policy_for(bucket, everything(self.policy)).quiet)
+        terms = Terms(reach, self.policy.contract, policy_for(bucket, everything(self.policy)).quiet, self.mapping)
         rows = [
             self._artifact(version, build, artifact, terms)
             for build in version.builds

@@ -14,7 +14,7 @@ from packer_publisher.drift.row import How, Row
 from packer_publisher.drift.sighting import Sighting
 from packer_publisher.image import Image, ImageState, Platform
 from packer_publisher.listing import lists, own_identifier
-from packer_publisher.placement import Item
+from packer_publisher.placement import Item, Placement
 from packer_publisher.protocols import Survey
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Version
@@ -25,12 +25,15 @@ from packer_publisher.wording import shown
 
 @dataclass(frozen=True, slots=True)
 class Gathering:
-    """How images become builds: as in a backfill. ``closed`` are regions that could not be listed."""
+    """How images become builds: as in a backfill. ``closed`` are regions that could not be listed, ``mapping`` is the
+    file by which images are placed besides their tags, "" where there is none.
+    """
 
     place: Place
     clouds: Mapping[Platform, Survey]
     closed: Mapping[str, str]
     now: datetime
+    mapping: str = ""
 
     def items(self, images: Sequence[Image]) -> tuple[Item, ...]:
         """Return the builds that images of one version make."""
@@ -53,7 +56,7 @@ def image_rows(version: Version, sightings: Sequence[Sighting], gathering: Gathe
         if seen.problem:
             yield row.found(How.UNREGISTERED, seen.problem, seen.remedy)
         elif (index := _index(image, items)) is not None:
-            yield row.found(How.UNREGISTERED, *_why(image, index, items, version, gathering.now))
+            yield row.found(How.UNREGISTERED, *_why(image, index, items, version, gathering))
 
 
 def row_of(seen: Sighting, image: Image | None, version: Version | None = None) -> Row:
@@ -72,7 +75,7 @@ def _index(image: Image, items: Sequence[Item]) -> int | None:
     return next(parts, None)
 
 
-def _why(image: Image, index: int, items: Sequence[Item], version: Version, now: datetime) -> tuple[str, str]:
+def _why(image: Image, index: int, items: Sequence[Item], version: Version, gathering: Gathering) -> tuple[str, str]:
     """Return why the image is not in the version, and what to do: the plan's own words where it could not be put in."""
     item, standing = items[index], standings(items, version)[index]
     verdict = judge(items, version, wrote=False)[index]
@@ -82,8 +85,10 @@ def _why(image: Image, index: int, items: Sequence[Item], version: Version, now:
     if version.complete or standing not in ACTIVE or (version.exists and verdict.outcome is Outcome.REJECTED):
         return verdict.reason, verdict.remedy
     if item.image.whole is False:
-        return verdict.reason or f"its build is not whole: {item.image.lacks}", verdict.remedy or publish(image)
-    return _absence(version), _bring(image, items, version, now)
+        return verdict.reason or f"its build is not whole: {item.image.lacks}", verdict.remedy or publish(
+            image, item.placement if gathering.mapping else None
+        )
+    return _absence(version), _bring(image, items, item.placement, version, gathering)
 
 
 def _absence(version: Version) -> str:
@@ -92,10 +97,12 @@ def _absence(version: Version) -> str:
     return "no build of the version lists it" if version.exists else "there is no such version"
 
 
-def _bring(image: Image, items: Sequence[Item], version: Version, now: datetime) -> str:
+def _bring(image: Image, items: Sequence[Item], placement: Placement, version: Version, gathering: Gathering) -> str:
     """Return the command that brings an image into its version: a backfill leaves alone what may still grow."""
-    left = left_to_events(items, version, now)
-    command = publish(image) if left else backfill(image.platform, version.bucket)
-    if version.bucket_missing and not items[0].placement.policy.create_bucket:
+    if left_to_events(items, version, gathering.now):
+        command = publish(image, placement if gathering.mapping else None)
+    else:
+        command = backfill(image.platform, version.bucket, gathering.mapping)
+    if version.bucket_missing and not placement.policy.create_bucket:
         return f"create bucket {shown(version.bucket)} in HCP Packer, or set create_buckets: true; then {command}"
     return command
