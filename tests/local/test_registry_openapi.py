@@ -48,7 +48,7 @@ def test_the_registry_is_what_its_description_says(what: Play) -> None:
     assert found.cases > 50
 
 
-@pytest.mark.skipif(not LONG, reason="PROOF=long only: about a second for each of the switches")
+@pytest.mark.skipif(not LONG, reason="PROOF=long only: some seconds for each switch")
 @pytest.mark.parametrize("switches", list(Switches.variations()), ids=lambda switches: str(switches.deviations()))
 def test_the_description_goes_with_the_switches(switches: Switches) -> None:
     """Whatever is not known of HCP, the description says what this registry does."""
