@@ -39,6 +39,7 @@ COLOURS = {
     Outcome.UNCHANGED: "green",
     Outcome.WAITING: "yellow",
     Outcome.SUPERSEDED: "yellow",
+    Outcome.REVOKED: "yellow",
     Outcome.IGNORED: "cyan",
 } | dict.fromkeys(FAILURES, "red")
 
