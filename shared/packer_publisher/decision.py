@@ -80,7 +80,7 @@ def next_completion_call(
     another run. ``running_first``: the registry was found to refuse UNSET -> DONE.
 
     Whole builds go DONE first, then the empty ones that are done without; the last of them completes the version. One
-    that holds images is never deleted, so one whose image is gone and is done without is set DONE as it is.
+    that holds images is never deleted, so one whose image is gone and is done without is set DONE as it is, last.
     Where all are DONE and the version stays open, the guard is one more build whose DONE completes it. What is still
     empty in the complete version is deleted.
     """
@@ -92,7 +92,7 @@ def next_completion_call(
         return DeleteBuild(*address, tidy[0].id, tidy[0].component_type) if tidy else None
     todo = [build for build in ours if build.status is not BuildStatus.DONE]
     todo = [build for build in todo if not gone_from(build) or _done_without(build, asked)]
-    todo.sort(key=lambda build: (not is_whole(build), build.component_type == GUARD, build.id))
+    todo.sort(key=lambda b: (bool(gone_from(b)), not is_whole(b), b.component_type == GUARD, b.id))
     if todo:
         build = todo[0]
         held = running_first and build.status is not BuildStatus.RUNNING
