@@ -83,13 +83,15 @@ class Case:
     """What is known about images of one owner that may be gone; frozen, so that a test can branch from any point.
 
     ``images`` are those that the event or the message names, ``sights`` what was found out about these and others.
-    ``revoke`` is what the configuration says of the bucket. ``sent`` is set once a revocation was sent.
+    ``revoke`` is what the configuration says of the bucket. ``searched`` says that HCP's search has just found the
+    version. ``sent`` is set once a revocation was sent.
     """
 
     owner: str
     images: tuple[Listed, ...]
     revoke: bool
     sights: tuple[tuple[Listed, Sight], ...] = ()
+    searched: bool = False
     sent: bool = False
 
     def names(self, image: Listed) -> bool:
@@ -157,7 +159,9 @@ def images_of(build: Build) -> tuple[Listed, ...]:
 def next_move(case: Case, version: Version) -> Move:
     """Return the one thing to do next about a version as it was last read, or how it ends."""
     if not version.exists:
-        return Finding(Outcome.IGNORED, f"{version.at} does not exist (any more)")
+        # What the search has found and a read does not show is no version that somebody has deleted, not yet at least.
+        outcome = Outcome.DEFERRED if case.searched else Outcome.IGNORED
+        return Finding(outcome, f"{version.at} does not exist (any more)")
     if version.revoked:
         state = "is revoked" if version.status == "VERSION_REVOKED" else "is going to be revoked"
         if case.sent:

@@ -149,7 +149,7 @@ class Departures:
             self._settle(case, bucket, fingerprint, project, deadline, queue)
             for project in self._projects
             for bucket, fingerprint in self._places(gone, project, deadline)
-            for case in (Case(ref.owner, (gone,), revoke=True, sights=((gone, Sight.GONE),)),)
+            for case in (Case(ref.owner, (gone,), revoke=True, sights=((gone, Sight.GONE),), searched=True),)
         ]
         if not reports:
             reason = "the image is gone, and no build of its account lists it in a bucket with on_delete: revoke"
@@ -169,7 +169,12 @@ class Departures:
     def _places(self, gone: Listed, project: str | None, deadline: Deadline) -> Iterator[tuple[str, str]]:
         """Yield the versions of buckets with ``on_delete: revoke`` in which a build of the image's owner lists it."""
         ref = gone.ref
-        hits = self._registry().search_artifact(ref.identifier, str(ref.platform), deadline, project, limit=MOST_HITS)
+        try:
+            hits = self._registry().search_artifact(
+                ref.identifier, str(ref.platform), deadline, project, limit=MOST_HITS
+            )
+        except RegistryRefused as refusal:
+            raise RegistryTrouble(f"HCP Packer refused to be searched: {refusal}", remedy=refusal.remedy) from refusal
         found: dict[tuple[str, str], None] = {}
         for hit in hits:
             rules = self._rules(hit.bucket)
@@ -199,7 +204,7 @@ class Departures:
         setbacks = 0
         while True:
             if version is None:
-                version = self._registry().get_version(bucket, fingerprint, deadline, project)
+                version = self._read(bucket, fingerprint, deadline, project)
             move = next_move(case, version)
             match move:
                 case Finding():
@@ -217,6 +222,12 @@ class Departures:
                         version = None
                     if isinstance(move, RevokeVersion):
                         case = replace(case, sent=True)
+
+    def _read(self, bucket: str, fingerprint: str, deadline: Deadline, project: str | None) -> Version:
+        try:
+            return self._registry().get_version(bucket, fingerprint, deadline, project)
+        except RegistryRefused as refusal:
+            raise RegistryTrouble(f"HCP Packer refused to be read: {refusal}", remedy=refusal.remedy) from refusal
 
     def _write(
         self, move: SetLabels | RevokeVersion, version: Version, deadline: Deadline, project: str | None

@@ -32,11 +32,7 @@ from packer_publisher.policy import Policy
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.report import Outcome, Report
 from packer_publisher.snapshot import Parent, Version
-from packer_publisher.steps import (
-    CreateBucket,
-    FillBuild,
-    Write,
-)
+from packer_publisher.steps import CreateBucket, FillBuild, Write
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
