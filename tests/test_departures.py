@@ -145,11 +145,19 @@ def test_an_image_that_no_bucket_lists_costs_one_search(at: Service) -> None:
     assert ["SearchExternalArtifact"] == operations(at)
 
 
-@pytest.mark.parametrize("name", [{"tags": {"team": "a"}}, {"tags": {}}])
-def test_an_event_whose_tags_are_not_ours_costs_nothing(at: Service, name: dict[str, Any]) -> None:
+def test_what_is_disabled_and_not_there_is_not_waited_for(at: Service) -> None:
+    """An image that is new may still appear; one that somebody has disabled was there."""
+    ref = ImageRef(Platform.AWS, OWNER, "eu-west-1", "ami-other")
+    event = ImageEvent(ref, Change.DISABLED, at.clock(), "event-1")
+    assert Outcome.IGNORED == tell(at, event).outcome
+    assert [] == operations(at)
+
+
+@pytest.mark.parametrize("tags", [{"team": "a"}, {}])
+def test_an_event_whose_tags_are_not_ours_costs_nothing(at: Service, tags: dict[str, str]) -> None:
     """Azure's notifications carry the tags."""
     ref = ImageRef(Platform.AZURE, "sub-1", "", "/subscriptions/sub-1/x")
-    report = tell(at, deleted(at, ref, **name))
+    report = tell(at, deleted(at, ref, tags=tags))
     assert (Outcome.IGNORED, "carried no contract tag", []) == (report.outcome, report.reason, operations(at))
 
 

@@ -28,6 +28,7 @@ from packer_publisher.labels import (
     noted,
 )
 from packer_publisher.listing import same_identifier
+from packer_publisher.plan import abandoned
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Version
 from packer_publisher.steps import RevokeVersion, SetLabels
@@ -183,9 +184,10 @@ def suspects(version: Version, owner: str, seen: Iterable[Image]) -> tuple[Liste
     """Return what the owner's open builds list although a scan of the version's images has not seen it.
 
     Each is to be looked for, because a scan has a window, and leaves out regions that deny access and images that are
-    disabled or tagged otherwise now. Left out are images that are noted already, or are too young to be missed.
+    disabled or tagged otherwise now. Left out are images that are noted already, or are too young to be missed, and an
+    abandoned version.
     """
-    if not version.exists or version.complete:
+    if not version.exists or version.complete or abandoned(version):
         return ()
     there = [Listed(image.ref, dict(image.identity).get(IMAGE_ID, "")) for image in seen]
     return tuple(
@@ -199,7 +201,9 @@ def suspects(version: Version, owner: str, seen: Iterable[Image]) -> tuple[Liste
 
 
 def _about_open(case: Case, version: Version, builds: Sequence[Build]) -> Move:
-    """Note what is gone on its build; a build that is DONE cannot be changed any more."""
+    """Note what is gone on its build; a build that is DONE cannot be changed any more, and one abandoned is not."""
+    if abandoned(version):
+        return Finding(Outcome.UNCHANGED, f"{version.at} was abandoned, so nothing is noted in it")
     done: list[Listed] = []
     for build in builds:
         named = [image for image in images_of(build) if case.names(image)]

@@ -55,7 +55,6 @@ PATIENCE = 6
 INVALID_ARGUMENT = 3
 
 OFF = "HCP_PACKER_REGISTRY is off: nothing was written"
-_UNSEARCHED = "name the function's own queue in PUBLISHER_QUEUE, or revoke the version in HCP Packer"
 
 
 class Departures:
@@ -266,19 +265,19 @@ class Departures:
         return _found(case, version, finding)
 
     def _ask_again(self, version: Version, images: tuple[Listed, ...], queue: Queue | None, reason: str) -> Finding:
-        """Put the message on the queue that asks for the second look."""
+        """Put the message on the queue that asks for the second look; say so where there is no queue."""
         if queue is None:
-            return Finding(Outcome.WAITING, f"{reason}, which takes a queue, and there is none", _UNSEARCHED)
+            by_hand = "revoke the version in HCP Packer" if version.complete else "let the function sweep"
+            remedy = f"name the function's own queue in PUBLISHER_QUEUE, or {by_hand}"
+            return Finding(Outcome.WAITING, f"{reason}, which takes a queue, and there is none", remedy)
         order = LookAgainOrder(version.bucket, version.fingerprint, self._now(), images)
         try:
             queue.put([write_order(order)])
         except Trouble as trouble:
-            return Finding(
-                Outcome.DEFERRED, f"{reason}, but {trouble}", trouble.remedy, retry_after=trouble.retry_after
-            )
-        return Finding(
-            Outcome.WAITING, reason, f"nothing: the function does so {format_duration(LOOKS_APART)} from now"
-        )
+            why, after = f"{reason}, but {trouble}", trouble.retry_after
+            return Finding(Outcome.DEFERRED, why, trouble.remedy, retry_after=after)
+        remedy = f"nothing: the function itself does so {format_duration(LOOKS_APART)} from now"
+        return Finding(Outcome.WAITING, reason, remedy)
 
 
 def _bear(setback: RegistryRefused | OutcomeUnknown, setbacks: int, version: Version, deadline: Deadline) -> None:

@@ -130,7 +130,7 @@ class Publisher:
             return _deferred(event.ref, None, None, problem).report
         if publication.image is None and publication.error is None:
             age = self._now() - event.time
-            if age < NOT_FOUND_YET:
+            if age < NOT_FOUND_YET and event.change is Change.WRITTEN:
                 return _report(Outcome.DEFERRED, event.ref, reason="its cloud does not show the image yet")
             return _report(Outcome.IGNORED, event.ref, reason="its cloud does not know the image (any more)")
         return publication.report

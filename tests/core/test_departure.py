@@ -20,9 +20,9 @@ from packer_publisher.departure import (
     suspects,
 )
 from packer_publisher.image import Artifact, ImageRef, Platform
-from packer_publisher.labels import GONE, MARKER, gone_from, labels_with_gone
+from packer_publisher.labels import ABANDONED, GONE, MARKER, gone_from, labels_with_gone
 from packer_publisher.report import Outcome
-from packer_publisher.snapshot import Build, BuildStatus, Version
+from packer_publisher.snapshot import Build, BuildStatus, Version, label_pairs
 from packer_publisher.steps import RevokeVersion, SetLabels
 from tests.core.test_plan import T0, WEB, build, item, version
 
@@ -199,6 +199,15 @@ def test_in_an_open_version_the_image_is_noted_on_its_build() -> None:
         "packer-publisher versions complete web a1 --without amazon-ebs",
         ("amazon-ebs",),
     ) == (told.outcome, told.reason, told.remedy, told.waits_for)
+
+
+def test_a_version_that_a_person_has_abandoned_is_left_as_it_is() -> None:
+    """Nobody goes on with it, and so nobody looks for its images; where that is taken back, a sweep misses them."""
+    held = two_regions(BuildStatus.UNSET)
+    at = open_version(replace(held, labels=label_pairs({**dict(held.labels), ABANDONED: "by me"})))
+    told = Finding(Outcome.UNCHANGED, "version a1 of bucket web was abandoned, so nothing is noted in it")
+    assert told == next_move(event(), at)
+    assert () == suspects(at, OWNER, [])
 
 
 def test_a_second_image_of_a_build_is_noted_beside_the_first() -> None:
