@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
+from packer_publisher.departure import MOST_LISTED, Listed
 from packer_publisher.errors import Rejected
 from packer_publisher.image import ImageRef, Platform
-from packer_publisher.messages import MOST_IMAGES, ConvergeOrder, Order, SweepOrder, orders_for, read_order, write_order
+from packer_publisher.messages import (
+    MOST_IMAGES,
+    ConvergeOrder,
+    LookAgainOrder,
+    Order,
+    SweepOrder,
+    orders_for,
+    read_order,
+    write_order,
+)
 
 REF = ImageRef(Platform.AWS, "111122223333", "eu-west-1", "ami-0123456789abcdef0")
 ARM = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/Rg/providers/Microsoft.Compute/images/web"
+FIRST = datetime(2026, 11, 21, 8, tzinfo=UTC)
 IMAGE = {"owner": "111122223333", "region": "eu-west-1", "image": "ami-0123456789abcdef0"}
 
 
@@ -21,6 +32,12 @@ def converge(*images: object) -> dict[str, Any]:
     """Return a message that asks to converge a version from images."""
     asked = {"bucket": "web", "fingerprint": "a1", "images": list(images)}
     return {"packer-publisher": {"converge": asked}}
+
+
+def look_again(*images: object, **fields: object) -> dict[str, Any]:
+    """Return a message that asks for a second look at images."""
+    asked = {"bucket": "web", "fingerprint": "a1", "first": FIRST.isoformat(), "images": list(images), **fields}
+    return {"packer-publisher": {"look-again": asked}}
 
 
 @pytest.mark.parametrize(
@@ -31,12 +48,17 @@ def converge(*images: object) -> dict[str, Any]:
         ConvergeOrder("web", "a1", (REF,)),
         ConvergeOrder("web", "a1", (ImageRef(Platform.AZURE, ARM.split("/")[2], "", ARM),)),
         ConvergeOrder("web", "a1", (ImageRef(Platform.GCE, "example.com:img-proj", "", "web-1"),)),
+        LookAgainOrder("web", "01JCXYZ0000000000000000000", FIRST, (Listed(REF),)),
+        LookAgainOrder(
+            "web", "a1", FIRST, (Listed(ImageRef(Platform.GCE, "img-proj", "", "web-1"), "7718790431234567890"),)
+        ),
     ],
-    ids=["usual window", "two weeks", "aws", "azure", "gce"],
+    ids=["usual window", "two weeks", "aws", "azure", "gce", "look again", "look again, gce"],
 )
 def test_what_is_written_is_read(order: Order) -> None:
     """As text, in every cloud."""
     platform = order.images[0].platform if isinstance(order, ConvergeOrder) else Platform.AWS
+    platform = order.images[0].ref.platform if isinstance(order, LookAgainOrder) else platform
     assert order == read_order(json.loads(write_order(order)), platform)
 
 
@@ -94,6 +116,24 @@ def test_what_is_no_message_of_ours_is_left_to_others(message: object) -> None:
             converge({**IMAGE, "owner": "a\nb"}),
             "The message to converge names an image of a\\nb in eu-west-1, which is no place.",
         ),
+        (look_again(), f"The message to look again does not name 1 to {MOST_LISTED} images."),
+        (
+            look_again(*[IMAGE] * (MOST_LISTED + 1)),
+            f"The message to look again does not name 1 to {MOST_LISTED} images.",
+        ),
+        (look_again(IMAGE, {**IMAGE, "owner": "222"}), "The message to look again names images of several owners."),
+        (look_again("ami-1"), "The message to look again names an image without its owner, region or id."),
+        (look_again({**IMAGE, "number": "7\n"}), "The message to look again names an image by what is no number."),
+        (look_again({**IMAGE, "number": 7}), "The message to look again names an image by what is no number."),
+        (look_again(IMAGE, first="soon"), "The message to look again has no readable time: soon."),
+        (
+            look_again(IMAGE, first="2026-11-21T08:00:00"),
+            "The message to look again has no readable time: 2026-11-21T08:00:00.",
+        ),
+        (look_again(IMAGE, first=7), "The message to look again has no readable time: ."),
+        (look_again(IMAGE, bucket="../web"), "bucket '../web' is no bucket name"),
+        (look_again(IMAGE, fingerprint="a/1"), "fingerprint 'a/1' is no version fingerprint"),
+        (look_again(IMAGE, fingerprint=None), "fingerprint '' is no version fingerprint"),
     ],
 )
 def test_a_message_of_ours_that_is_broken_is_rejected(message: object, reason: str) -> None:
@@ -111,3 +151,10 @@ def test_a_version_of_many_builds_takes_several_messages() -> None:
     assert [MOST_IMAGES, MOST_IMAGES, 1] == [len(order.images) for order in orders]
     assert refs == [ref for order in orders for ref in order.images]
     assert all(len(write_order(order)) < 48 * 1024 for order in orders)
+
+
+def test_a_second_look_at_the_most_images_is_one_message() -> None:
+    """Also at Azure's, whose ids may have hundreds of characters."""
+    refs = [ImageRef(Platform.AZURE, "s" * 36, "", f"{ARM}{'x' * 400}{number}") for number in range(MOST_LISTED)]
+    order = LookAgainOrder("web", "a1", FIRST, tuple(map(Listed, refs)))
+    assert len(write_order(order)) < 48 * 1024

@@ -1,7 +1,7 @@
 """The Azure Function: Event Grid puts one event per message on a Storage queue, and this publishes its image.
 
-Two timers sweep the images of the last days and weeks, whatever became of their events; versions that they have no
-time for they put on the same queue, by its output binding.
+Two timers sweep the images of the last days and weeks, whatever became of their events. What is to be done later goes
+on the same queue, by its output binding: versions that a sweep has no time for, second looks at what may be gone.
 
 A queue instead of Event Grid's own trigger, because there a Python function can only succeed or be asked again, and
 permanent errors would be repeated (Azure/azure-functions-python-worker issue 874). Settings: ``PUBLISHER_QUEUE`` is
@@ -24,7 +24,7 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
 from packer_publisher.intake import Answer, receive, reported, sweep_once
-from packer_publisher.messages import LONGEST
+from packer_publisher.messages import LONGEST, Queue
 from packer_publisher.report import Outcome, Report
 from packer_publisher.reporting import log_line
 
@@ -41,13 +41,14 @@ class RetryLater(Exception):
 
 
 @app.queue_trigger(arg_name="message", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
-def publish_image(message: func.QueueMessage) -> None:
+@app.queue_output(arg_name="work", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
+def publish_image(message: func.QueueMessage, work: func.Out[list[str]]) -> None:
     """Publish the image of one event.
 
     Returns None (any other value would fail the invocation: there is no ``$return`` binding) for every outcome that
     is final, and raises RetryLater for trouble. Wrong settings raise ConfigurationError: the event is kept.
     """
-    _end(handle(message.get_body()))
+    _end(handle(message.get_body(), OutputBinding(work)))
 
 
 @app.timer_trigger(arg_name="timer", schedule="0 */15 * * * *")
@@ -65,7 +66,7 @@ def sweep_weeks(timer: func.TimerRequest, work: func.Out[list[str]]) -> None:  #
     _sweep(work, LONGEST)
 
 
-def handle(body: bytes) -> Answer:
+def handle(body: bytes, queue: Queue | None = None) -> Answer:
     """Return what became of one message; nothing of a message that is no image event is ever quoted."""
     try:
         message = decoded(body)
@@ -73,7 +74,7 @@ def handle(body: bytes) -> Answer:
         return reported(Report(Outcome.REJECTED, platform=Platform.AZURE, reason=str(problem), remedy=problem.remedy))
     with _one_at_a_time:
         deadline, not_ours = Deadline.after(SECONDS), "the event is about no image"
-        return receive(message, read_event, Platform.AZURE, os.environ, deadline, None, not_ours=not_ours)
+        return receive(message, read_event, Platform.AZURE, os.environ, deadline, queue, not_ours=not_ours)
 
 
 def _sweep(work: func.Out[list[str]], window: timedelta | None = None) -> None:

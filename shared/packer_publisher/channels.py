@@ -34,7 +34,7 @@ def next_channel_call(placements: Sequence[Placement], version: Version) -> Call
     A revoked version is assigned to nothing. A channel that HCP manages, that does not exist (unless the configuration
     says ``create_channels``) or whose last call was refused is left alone; :func:`channel_notes` tells of it.
     """
-    if version.status in ("VERSION_REVOKED", "VERSION_REVOCATION_SCHEDULED"):
+    if version.revoked:
         return None
     for name in wanted_channels(placements):
         known = version.channel(name)

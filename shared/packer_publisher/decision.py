@@ -12,7 +12,7 @@ from datetime import timedelta
 
 from packer_publisher.errors import Rejected
 from packer_publisher.expectation import missing, quiet_since
-from packer_publisher.labels import ABANDONED, MARKER, is_our_build, is_whole, placeholder_labels
+from packer_publisher.labels import ABANDONED, MARKER, gone_from, is_our_build, is_whole, placeholder_labels
 from packer_publisher.snapshot import Build, BuildStatus, Version, label_pairs
 from packer_publisher.steps import CreateBuild, DeleteBuild, ReadVersion, SetLabels, SetStatus
 from packer_publisher.tag_values import is_platform
@@ -62,7 +62,7 @@ class Completion:
                 f"{where} holds open builds of a run of Packer: {listed(open_strangers)}",
                 remedy="let that run finish, or run it again with HCP_PACKER_BUILD_FINGERPRINT set to this fingerprint",
             )
-        if not any(is_whole(build) for build in version.builds):
+        if not any(is_whole(build) and not gone_from(build) for build in version.builds):
             raise Rejected(f"{where} holds no image at all", remedy="abandon it instead")
 
 
@@ -79,7 +79,8 @@ def next_completion_call(
     ``finished`` says that this run has set a build DONE: the registry may then need a moment, and the guard waits for
     another run. ``running_first``: the registry was found to refuse UNSET -> DONE.
 
-    Whole builds go DONE first, then the empty ones that are done without; the last of them completes the version.
+    Whole builds go DONE first, then the empty ones that are done without; the last of them completes the version. One
+    that holds images is never deleted, so one whose image is gone and is done without is set DONE as it is, last.
     Where all are DONE and the version stays open, the guard is one more build whose DONE completes it. What is still
     empty in the complete version is deleted.
     """
@@ -90,7 +91,8 @@ def next_completion_call(
         tidy = [build for build in ours if not build.artifacts and not build.platform and _done_without(build, asked)]
         return DeleteBuild(*address, tidy[0].id, tidy[0].component_type) if tidy else None
     todo = [build for build in ours if build.status is not BuildStatus.DONE]
-    todo.sort(key=lambda build: (not is_whole(build), build.component_type == GUARD, build.id))
+    todo = [build for build in todo if not gone_from(build) or _done_without(build, asked)]
+    todo.sort(key=lambda b: (bool(gone_from(b)), not is_whole(b), b.component_type == GUARD, b.id))
     if todo:
         build = todo[0]
         held = running_first and build.status is not BuildStatus.RUNNING

@@ -125,10 +125,15 @@ def drive(flow: Generator[Call, Reply, Settled], performer: Performer, deadline:
         reply = performer.perform(call)
         if isinstance(reply, RegistryRefused | OutcomeUnknown):
             setbacks += 1
-            if setbacks > 1 and not deadline.pause(random.uniform(0, 0.05 * 2 ** min(setbacks, 6))):  # noqa: S311  # jitter
-                raise OutcomeUnknown(f"no time is left to settle it: {reply}")
+            rest_after(reply, setbacks, deadline)
         try:
             call = flow.send(reply)
         except StopIteration as end:
             settled: Settled = end.value
             return settled
+
+
+def rest_after(setback: RegistryRefused | OutcomeUnknown, setbacks: int, deadline: Deadline) -> None:
+    """Pause after the second setback and each further one, longer each time; OutcomeUnknown where no time is left."""
+    if setbacks > 1 and not deadline.pause(random.uniform(0, 0.05 * 2 ** min(setbacks, 6))):  # noqa: S311  # jitter
+        raise OutcomeUnknown(f"no time is left to settle it: {setback}")

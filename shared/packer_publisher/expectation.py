@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from packer_publisher.image import Image
-from packer_publisher.labels import MARKER, OWNER, expects_of, is_our_build, is_whole
+from packer_publisher.labels import MARKER, OWNER, expects_of, gone_from, is_our_build, is_whole
 from packer_publisher.listing import lists
 from packer_publisher.placement import Item, Placement
 from packer_publisher.snapshot import Build, BuildStatus, Version
@@ -68,9 +68,13 @@ def _carried(version: Version) -> frozenset[str]:
 
 
 def missing(items: Sequence[Item], version: Version) -> tuple[str, ...]:
-    """Return the names that still lack a whole build, sorted: declared ones, and every empty build of ours."""
-    platforms = {build.platform for build in version.builds if is_whole(build)}
-    types = {build.component_type.casefold() for build in version.builds if is_whole(build)}
+    """Return the names that still lack a whole build, sorted: declared ones, and every empty build of ours.
+
+    A build that lists an image which is gone is not whole any more, and lacks like an empty one.
+    """
+    whole = [build for build in version.builds if is_whole(build) and not gone_from(build)]
+    platforms = {build.platform for build in whole}
+    types = {build.component_type.casefold() for build in whole}
     lacking = {
         name.casefold(): name
         for name in declared(items, version)
@@ -79,7 +83,8 @@ def missing(items: Sequence[Item], version: Version) -> tuple[str, ...]:
     lacking |= {
         build.component_type.casefold(): build.component_type
         for build in version.builds
-        if is_our_build(build) and not is_whole(build) and build.component_type.casefold() not in types
+        if gone_from(build)
+        or (is_our_build(build) and not is_whole(build) and build.component_type.casefold() not in types)
     }
     return tuple(lacking[fold] for fold in sorted(lacking))
 

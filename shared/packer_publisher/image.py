@@ -95,7 +95,7 @@ class ImageEvent:
     """One event of a cloud, reduced to what the flow needs.
 
     ``tags`` is the complete tag set after the change where the event carries it, else None: then only
-    ``describe`` can tell whether the image is ours.
+    ``describe`` can tell whether the image is ours. ``identity`` is as in :class:`Image`, where the event tells it.
     """
 
     ref: ImageRef
@@ -103,6 +103,7 @@ class ImageEvent:
     time: datetime
     event_id: str
     tags: Mapping[str, str] | None = None
+    identity: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

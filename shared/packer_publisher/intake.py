@@ -10,9 +10,9 @@ from typing import Any
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, Rejected, Trouble
-from packer_publisher.image import ImageEvent, Platform
-from packer_publisher.messages import LONGEST, ConvergeOrder, Queue, SweepOrder, read_order
-from packer_publisher.overdue import out_of_reach
+from packer_publisher.image import Change, ImageEvent, Platform
+from packer_publisher.messages import LONGEST, ConvergeOrder, LookAgainOrder, Queue, SweepOrder, read_order
+from packer_publisher.overdue import Overdue, held_by_gone, out_of_reach
 from packer_publisher.report import Outcome, Report
 from packer_publisher.runtime import open_publisher, sweep_window, window_of
 from packer_publisher.sweep import MARGIN, Sweep, converge_images
@@ -54,10 +54,12 @@ def receive(
                 return sweep_once(platform, environ, deadline, queue, window)
             case ConvergeOrder() as order:
                 return _converged(converge_images(open_publisher(platform, environ), order, deadline))
+            case LookAgainOrder() as order:
+                return _departed(open_publisher(platform, environ).departures.look_again(order, deadline, queue))
         event = read_event(message)
         if event is None:
             return reported(Report(Outcome.IGNORED, platform=platform, reason=not_ours))
-        return _on_event(event, platform, environ, deadline)
+        return _on_event(event, platform, environ, deadline, queue)
     except Rejected as problem:
         return reported(Report(Outcome.REJECTED, platform=platform, reason=str(problem), remedy=problem.remedy))
 
@@ -109,9 +111,13 @@ def reported(report: Report) -> Answer:
     return Answer((report_entry(report),), {str(report.outcome): 1}, trouble)
 
 
-def _on_event(event: ImageEvent, platform: Platform, environ: Mapping[str, str], deadline: Deadline) -> Answer:
+def _on_event(
+    event: ImageEvent, platform: Platform, environ: Mapping[str, str], deadline: Deadline, queue: Queue | None
+) -> Answer:
     publisher = open_publisher(platform, environ)
-    report = publisher.on_event(event, deadline)
+    report = publisher.on_event(event, deadline, queue)
+    if event.change is Change.DELETED:
+        return _departed(report)
     if report.outcome is not Outcome.WAITING:
         return reported(report)
     # Whether a sweep will finish it depends on the image's age, which a report does not tell.
@@ -121,8 +127,16 @@ def _on_event(event: ImageEvent, platform: Platform, environ: Mapping[str, str],
         reason = f"{report.reason}; whether a sweep will come by is not known: {trouble}"
         return reported(Report(Outcome.DEFERRED, report.image, platform, reason=reason, remedy=trouble.remedy))
     late = out_of_reach(image, report, datetime.now(UTC), LONGEST) if image is not None else None
-    if late is None:
-        return reported(report)
+    return reported(report) if late is None else _with_overdue(report, late)
+
+
+def _departed(report: Report) -> Answer:
+    """Return the answer about images that are gone; a version that is held because of them is told of at once."""
+    held = held_by_gone(report, datetime.now(UTC))
+    return reported(report) if held is None else _with_overdue(report, held)
+
+
+def _with_overdue(report: Report, late: Overdue) -> Answer:
     return Answer((report_entry(report), overdue_entry(late)), {str(report.outcome): 1, **overdue_figures((late,))})
 
 

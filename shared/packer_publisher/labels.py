@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from packer_publisher.snapshot import Build, BuildStatus, label_pairs
 
 MARKER = "packer-publisher"
@@ -13,6 +15,8 @@ EXPECTS = "expects"
 """What a build's images say the version consists of, space-separated; continued in ``expects-2`` and so on."""
 ABANDONED = "abandoned"
 """Set by a person on the open builds of a version that nobody should go on with; "" takes it back."""
+GONE = "gone"
+"""Images of an open build that its own account says are gone; continued in ``gone-2`` and so on, "" takes it back."""
 IMAGE_ID = "image_id"
 """Google's numeric image id: a name can be given again to another image."""
 
@@ -20,7 +24,8 @@ MAX_LABEL_VALUE = 256
 """Values of labels are cut here: the length that HCP accepts is not documented."""
 
 _CONTINUED = (EXPECTS, *(f"{EXPECTS}-{n}" for n in range(2, 21)))
-RESERVED_LABELS = frozenset({MARKER, OWNER, IMAGE_ID, ABANDONED, *_CONTINUED})
+_GONE = (GONE, *(f"{GONE}-{n}" for n in range(2, 21)))
+RESERVED_LABELS = frozenset({MARKER, OWNER, IMAGE_ID, ABANDONED, *_CONTINUED, *_GONE})
 """Labels that no tag may set (compared in lower case): one that did could claim another account's build."""
 
 
@@ -64,6 +69,33 @@ def is_whole(build: Build) -> bool:
     if build.status is BuildStatus.DONE:
         return True
     return is_our_build(build) and build.platform != ""
+
+
+def gone_from(build: Build) -> frozenset[str]:
+    """Return which images of an open build of ours are noted to be gone, as :func:`noted` writes them.
+
+    Of a build that is DONE the note counts no more: nothing can be changed about it.
+    """
+    if build.status is BuildStatus.DONE or not is_our_build(build):
+        return frozenset()
+    return frozenset(name for key, value in build.labels if key in _GONE for name in value.split())
+
+
+def noted(identifier: str) -> str:
+    """Return an image's identifier as labels note it: the end of one that is longer than a label may be."""
+    return identifier[-MAX_LABEL_VALUE:]
+
+
+def labels_with_gone(build: Build, identifiers: Iterable[str]) -> tuple[tuple[str, str], ...]:
+    """Return the build's whole label set with these images noted to be gone, and no others.
+
+    What is taken back is emptied, because whether labels of an update replace or merge is not documented.
+    """
+    labels = dict(build.labels)
+    chunks = _chunks(tuple(sorted({noted(identifier) for identifier in identifiers})))
+    labels |= dict.fromkeys((key for key in _GONE if key in labels), "")
+    labels |= dict(zip(_GONE, chunks, strict=False))
+    return label_pairs(labels)
 
 
 def _chunks(names: tuple[str, ...]) -> list[str]:

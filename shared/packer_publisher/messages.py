@@ -1,11 +1,14 @@
-"""Our own messages on a function's own queue: what a schedule asks for, and what a sweep hands over to be done later.
+"""Our own messages on a function's own queue: what a schedule asks for, and what is handed over to be done later.
 
     {"packer-publisher": {"sweep": {"window": "14d"}}}
     {"packer-publisher": {"converge": {"bucket": "web", "fingerprint": "a1", "images": [
         {"owner": "111122223333", "region": "eu-west-1", "image": "ami-..."}]}}}
+    {"packer-publisher": {"look-again": {"bucket": "web", "fingerprint": "a1", "first": "2026-11-21T08:00:00Z",
+        "images": [{"owner": "111122223333", "region": "eu-west-1", "image": "ami-..."}]}}}
 
 Nothing in them is trusted but addresses: images are described by their own cloud, and their tags say where they
-belong. So whoever can put a message there can cause work, bounded by the limits below, and nothing else.
+belong. So whoever can put a message there can cause work, bounded by the limits below, and nothing else; but for the
+second look at images that are not to be found, which takes the message's word that there was a first one.
 """
 
 from __future__ import annotations
@@ -14,12 +17,14 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
+from packer_publisher.departure import MOST_LISTED, Listed
 from packer_publisher.durations import EXAMPLES, format_duration, parse_duration
 from packer_publisher.errors import Rejected
 from packer_publisher.image import ImageRef, Platform
+from packer_publisher.tag_values import parse_bucket, parse_fingerprint
 from packer_publisher.wording import shown
 
 KEY = "packer-publisher"
@@ -33,6 +38,7 @@ SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=14)
 
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,99}")
 _REGION = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)?")
+_NUMBER = re.compile(r"[0-9]{0,20}")
 _MOST_TEXT = 2048
 _REMEDY = f'send {{"{KEY}": {{"sweep": {{"window": "14d"}}}}}}, or what a sweep hands over, unchanged'
 
@@ -53,11 +59,21 @@ class ConvergeOrder:
     images: tuple[ImageRef, ...]
 
 
-Order = SweepOrder | ConvergeOrder
+@dataclass(frozen=True, slots=True)
+class LookAgainOrder:
+    """Ask for images of one owner again, which their cloud did not know at ``first``, and act on their version."""
+
+    bucket: str
+    fingerprint: str
+    first: datetime
+    images: tuple[Listed, ...]
+
+
+Order = SweepOrder | ConvergeOrder | LookAgainOrder
 
 
 class Queue(Protocol):
-    """A function's own queue, as far as a sweep writes to it."""
+    """A function's own queue, as far as the function itself writes to it."""
 
     def put(self, messages: Sequence[str]) -> None:
         """Put messages on the queue; raises Trouble where some, or all, could not be put."""
@@ -79,6 +95,22 @@ def write_order(order: Order) -> str:
             images = [{"owner": ref.owner_id, "region": ref.region, "image": ref.identifier} for ref in order.images]
             asked = {"bucket": order.bucket, "fingerprint": order.fingerprint, "images": images}
             return json.dumps({KEY: {"converge": asked}})
+        case LookAgainOrder():
+            asked = {
+                "bucket": order.bucket,
+                "fingerprint": order.fingerprint,
+                "first": order.first.astimezone(UTC).isoformat(timespec="seconds"),
+                "images": [
+                    {
+                        "owner": found.ref.owner_id,
+                        "region": found.ref.region,
+                        "image": found.ref.identifier,
+                        **({"number": found.number} if found.number else {}),
+                    }
+                    for found in order.images
+                ],
+            }
+            return json.dumps({KEY: {"look-again": asked}})
 
 
 def read_order(message: object, platform: Platform) -> Order | None:
@@ -92,9 +124,15 @@ def read_order(message: object, platform: Platform) -> Order | None:
     if not isinstance(asked, Mapping) or len(asked) != 1:
         raise Rejected(f"The message to {KEY} does not ask for one thing.", remedy=_REMEDY)
     ((verb, details),) = asked.items()
-    if verb not in ("sweep", "converge") or not isinstance(details, Mapping):
-        raise Rejected(f"The message to {KEY} asks for {shown(verb)}, which is nothing that it does.", remedy=_REMEDY)
-    return _sweep_order(details) if verb == "sweep" else _converge_order(details, platform)
+    if isinstance(details, Mapping):
+        match verb:
+            case "sweep":
+                return _sweep_order(details)
+            case "converge":
+                return _converge_order(details, platform)
+            case "look-again":
+                return _look_again_order(details, platform)
+    raise Rejected(f"The message to {KEY} asks for {shown(verb)}, which is nothing that it does.", remedy=_REMEDY)
 
 
 def _sweep_order(details: Mapping[str, object]) -> SweepOrder:
@@ -118,18 +156,53 @@ def _converge_order(details: Mapping[str, object], platform: Platform) -> Conver
     if not isinstance(images, list) or not 1 <= len(images) <= MOST_IMAGES:
         raise Rejected(f"The message to converge does not name 1 to {MOST_IMAGES} images.", remedy=_REMEDY)
     names = {key: shown(details.get(key, "")) for key in ("bucket", "fingerprint")}
-    return ConvergeOrder(**names, images=tuple(_image(image, platform) for image in images))
+    return ConvergeOrder(**names, images=tuple(_image(image, platform, "converge") for image in images))
 
 
-def _image(image: object, platform: Platform) -> ImageRef:
+def _look_again_order(details: Mapping[str, object], platform: Platform) -> LookAgainOrder:
+    """Read what names a version to be acted on: its names are checked as those of tags are."""
+    texts = [details.get(key) for key in ("bucket", "fingerprint", "first")]
+    bucket, fingerprint, first = (text if isinstance(text, str) else "" for text in texts)
+    images = details.get("images")
+    if not isinstance(images, list) or not 1 <= len(images) <= MOST_LISTED:
+        raise Rejected(f"The message to look again does not name 1 to {MOST_LISTED} images.", remedy=_REMEDY)
+    found = tuple(Listed(_image(image, platform, "look again"), _number(image)) for image in images)
+    if len({image.ref.owner_id for image in found}) > 1:
+        raise Rejected("The message to look again names images of several owners.", remedy=_REMEDY)
+    return LookAgainOrder(
+        parse_bucket("bucket", bucket),
+        parse_fingerprint("fingerprint", fingerprint, fold=False),
+        _moment(first),
+        found,
+    )
+
+
+def _moment(text: str) -> datetime:
+    try:
+        time = datetime.fromisoformat(text)
+    except ValueError:
+        time = None
+    if time is None or time.tzinfo is None:
+        raise Rejected(f"The message to look again has no readable time: {shown(text)}.", remedy=_REMEDY)
+    return time
+
+
+def _number(image: Mapping[str, object]) -> str:
+    number = image.get("number", "")
+    if not isinstance(number, str) or not _NUMBER.fullmatch(number):
+        raise Rejected("The message to look again names an image by what is no number.", remedy=_REMEDY)
+    return number
+
+
+def _image(image: object, platform: Platform, verb: str) -> ImageRef:
     fields = [image.get(key) for key in ("owner", "region", "image")] if isinstance(image, Mapping) else []
     texts = [text for text in fields if isinstance(text, str)]
     if len(texts) != 3 or not texts[2] or len(texts[2]) > _MOST_TEXT:
-        raise Rejected("The message to converge names an image without its owner, region or id.", remedy=_REMEDY)
+        raise Rejected(f"The message to {verb} names an image without its owner, region or id.", remedy=_REMEDY)
     owner, region, identifier = texts
     if not _OWNER.fullmatch(owner) or not _REGION.fullmatch(region):
         raise Rejected(
-            f"The message to converge names an image of {shown(owner)} in {shown(region)}, which is no place.",
+            f"The message to {verb} names an image of {shown(owner)} in {shown(region)}, which is no place.",
             remedy=_REMEDY,
         )
     return ImageRef(platform, owner, region, identifier)

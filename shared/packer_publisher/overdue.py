@@ -15,7 +15,7 @@ from packer_publisher.image import Image
 from packer_publisher.placement import Item
 from packer_publisher.report import Outcome, Report
 from packer_publisher.snapshot import BuildStatus, Version
-from packer_publisher.verdict import by_hand
+from packer_publisher.verdict import by_hand, gone_from_version
 from packer_publisher.wording import listed
 
 PATIENCE = timedelta(hours=24)
@@ -43,8 +43,9 @@ class Overdue:
 def overdue(items: Sequence[Item], version: Version, outcomes: Sequence[Outcome]) -> Overdue | None:
     """Return the version where it waits too long, None where it does not (or the registry's clock is not known).
 
-    Two cases: all builds are DONE and the version is still v0, LAG after it was due; or it is short of something,
-    PATIENCE after its newest build. A version that declares nothing is due when its quiet time is over.
+    Three cases: an image of it is gone, and nobody but a person can go on; all builds are DONE and the version is still
+    v0, LAG after it was due; or it is short of something, PATIENCE after its newest build. A version that declares
+    nothing is due when its quiet time is over.
     """
     since = quiet_since(version)
     if since is None or version.read_at is None or not version.exists or version.complete:
@@ -53,6 +54,9 @@ def overdue(items: Sequence[Item], version: Version, outcomes: Sequence[Outcome]
         return None
     quiet = timedelta() if declared(items, version) else items[0].placement.policy.quiet
     waiting = version.read_at - since
+    if gone := gone_from_version(version):
+        lacking = missing(items, version)
+        return Overdue(version.bucket, version.fingerprint, lacking, since, waiting, *gone)
     unfinished = [build for build in version.builds if build.status is not BuildStatus.DONE]
     if version.builds and not unfinished:
         if waiting < quiet + LAG:
@@ -77,6 +81,13 @@ def overdue(items: Sequence[Item], version: Version, outcomes: Sequence[Outcome]
         f"missing: {listed(list(lacking))}",
         f"build what is missing, or finish it as it is: {by_hand(version, lacking)}",
     )
+
+
+def held_by_gone(report: Report, now: datetime) -> Overdue | None:
+    """Return the version of a report that tells of a build noted to list what is gone: somebody should know at once."""
+    if report.outcome is not Outcome.WAITING or not report.waits_for:
+        return None
+    return Overdue(report.bucket, report.fingerprint, report.waits_for, now, timedelta(), report.reason, report.remedy)
 
 
 def out_of_reach(image: Image, report: Report, now: datetime, reach: timedelta) -> Overdue | None:

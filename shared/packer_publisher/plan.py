@@ -33,8 +33,18 @@ from packer_publisher.expectation import (
     may_declare,
     missing,
 )
-from packer_publisher.labels import ABANDONED, expects_of, is_our_build, is_whole, own_labels, placeholder_labels
-from packer_publisher.listing import lists, repeats_identifier
+from packer_publisher.labels import (
+    ABANDONED,
+    expects_of,
+    gone_from,
+    is_our_build,
+    is_whole,
+    labels_with_gone,
+    noted,
+    own_labels,
+    placeholder_labels,
+)
+from packer_publisher.listing import lists, own_identifier, repeats_identifier, same_identifier
 from packer_publisher.placement import Item, Placement
 from packer_publisher.provenance import read_metadata
 from packer_publisher.snapshot import Build, BuildStatus, Parent, Version
@@ -82,6 +92,7 @@ def next_call(items: Sequence[Item], version: Version | None, quirks: Quirks) ->
     return (
         _create_builds(active, taking_part, version)
         or _declare(taking_part, version)
+        or _take_back(taking_part, version)
         or _fill_builds(active, taking_part, version, quirks)
         or _finish(taking_part, version, quirks)
         or (None if _may_end(items, taking_part, version, quirks) else ReadVersion(*address))
@@ -146,6 +157,19 @@ def _declare(taking_part: Sequence[Item], version: Version) -> Call | None:
     return None
 
 
+def _take_back(taking_part: Sequence[Item], version: Version) -> Call | None:
+    """Take back that an image is gone: its own cloud shows it again (it was restored), and its build can go on."""
+    for item in taking_part:
+        own = noted(own_identifier(item.image))
+        for build in version.builds:
+            gone = gone_from(build)
+            left = {name for name in gone if not same_identifier(name, own)}
+            if left != gone and lists(build, item.image) and may_declare(build, item.image):
+                labels = labels_with_gone(build, left)
+                return SetLabels(version.bucket, version.fingerprint, build.id, build.component_type, labels)
+    return None
+
+
 def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Call | None:
     names = declared(taking_part, version)
     done = goes_one_by_one(names, version, quirks)
@@ -178,7 +202,11 @@ def _fill_builds(active: Sequence[Item], taking_part: Sequence[Item], version: V
 
 def _finish(taking_part: Sequence[Item], version: Version, quirks: Quirks) -> Call | None:
     """Set whole builds DONE, once everything that was declared is there (or all has been quiet)."""
-    held = [build for build in version.builds if is_our_build(build) and build.status is not BuildStatus.DONE]
+    held = [
+        build
+        for build in version.builds
+        if is_our_build(build) and build.status is not BuildStatus.DONE and not gone_from(build)
+    ]
     # Whatever is empty here is the double of a whole build, which a registry that compares more than component types
     # lets two writers make; it is set DONE last, for it is never filled and would hold the version for ever.
     held.sort(key=lambda build: (not is_whole(build), build.id))

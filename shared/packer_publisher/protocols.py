@@ -30,6 +30,12 @@ class Cloud(Protocol):
         Only called when ``image.whole`` is None. Raises Rejected for an unknown region name, and as ``describe``.
         """
 
+    def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:
+        """Return whether this cloud's "there is none" is the word of an account, subscription or project itself.
+
+        Raises as ``describe``.
+        """
+
 
 class Scan(Protocol):
     """What the sweep needs of a cloud beside what publishing does."""
@@ -163,6 +169,11 @@ class Registry(Protocol):
         version_fingerprint: str | None = None,
     ) -> Channel:
         """Point a channel to a complete version and return it."""
+
+    def revoke_version(
+        self, bucket: str, fingerprint: str, message: str, deadline: Deadline, project: str | None = None
+    ) -> Version:
+        """Revoke a complete version at once, without its descendants; channels of users stay; return the version."""
 
     def create_build(self, step: CreateBuild, deadline: Deadline, project: str | None = None) -> Build:
         """Create and return the build."""

@@ -14,6 +14,7 @@ from packer_publisher.ancestry import Ancestors
 from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Settled, converge
 from packer_publisher.deadline import Deadline
+from packer_publisher.departures import OFF, Departures
 from packer_publisher.driver import Performer, drive
 from packer_publisher.errors import (
     ConfigurationError,
@@ -25,23 +26,19 @@ from packer_publisher.errors import (
 )
 from packer_publisher.expectation import Quirks
 from packer_publisher.image import Change, Image, ImageEvent, ImageRef, ImageState, Platform
+from packer_publisher.messages import Queue
 from packer_publisher.placement import Item, Override, Placement, is_ours, place
 from packer_publisher.policy import Policy
 from packer_publisher.protocols import Cloud, Registry
 from packer_publisher.report import Outcome, Report
 from packer_publisher.snapshot import Parent, Version
-from packer_publisher.steps import (
-    CreateBucket,
-    FillBuild,
-    Write,
-)
+from packer_publisher.steps import CreateBucket, FillBuild, Write
 
 __all__ = ["Cloud", "Override", "Publication", "Publisher", "Registry"]
 
 Placer = Callable[[Image], Placement | None]
 """Says where an image without contract tags belongs, None where it belongs nowhere; raises Rejected as ``place``."""
 
-OFF = "HCP_PACKER_REGISTRY is off: nothing was written"
 ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
 """How long after its event an image that its cloud does not know counts as not there yet: EC2 is eventually
@@ -92,6 +89,7 @@ class Publisher:
         self._quirks = Quirks()
         self._ancestors = Ancestors()
         self._kept_buckets: set[tuple[str | None, str]] = set()
+        self.departures = Departures(policy, lambda: self.registry, self.cloud, now, off=off)
 
     @cached_property
     def registry(self) -> Registry:
@@ -111,15 +109,19 @@ class Publisher:
                 part.close()
         self._clouds.clear()
 
-    def on_event(self, event: ImageEvent, deadline: Deadline) -> Report:
+    def on_event(self, event: ImageEvent, deadline: Deadline, queue: Queue | None = None) -> Report:
         """Handle one event; every way it can end is a report, Trouble (DEFERRED) and Rejected included.
 
-        So are settings that turn out wrong only when something is opened with them: the event is kept.
+        So are settings that turn out wrong only when something is opened with them: the event is kept. ``queue`` is
+        where a second look at images that are gone is asked for. That an image was deleted or disabled is of interest
+        only where a bucket says ``on_delete: revoke``; one that is disabled is then looked at like any other.
         """
-        if event.change is not Change.WRITTEN:
+        if event.change is not Change.WRITTEN and not self.departures.matter:
             return _report(
                 Outcome.IGNORED, event.ref, reason=f"the image was {event.change}; nothing is changed in HCP"
             )
+        if event.change is Change.DELETED:
+            return self.departures.on_event(event, deadline, queue)
         if event.tags is not None and not is_ours(event.tags, self.policy):
             return _report(Outcome.IGNORED, event.ref, reason="carries no contract tag")
         try:
@@ -128,7 +130,7 @@ class Publisher:
             return _deferred(event.ref, None, None, problem).report
         if publication.image is None and publication.error is None:
             age = self._now() - event.time
-            if age < NOT_FOUND_YET:
+            if age < NOT_FOUND_YET and event.change is Change.WRITTEN:
                 return _report(Outcome.DEFERRED, event.ref, reason="its cloud does not show the image yet")
             return _report(Outcome.IGNORED, event.ref, reason="its cloud does not know the image (any more)")
         return publication.report

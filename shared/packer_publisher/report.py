@@ -18,11 +18,13 @@ class Outcome(StrEnum):
     CONFLICT = "conflict"
     LATE = "late"  # the version is sealed
     SUPERSEDED = "superseded"  # a newer version is complete already
+    REVOKED = "revoked"  # every image of the version is gone, and HCP was told so
     DEFERRED = "deferred"  # trouble, try again
 
 
 TELLING = (
     Outcome.DEFERRED,
+    Outcome.REVOKED,
     Outcome.REJECTED,
     Outcome.CONFLICT,
     Outcome.LATE,

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from packer_publisher.image import Artifact
+from packer_publisher.wording import shown
 
 
 class BuildStatus(StrEnum):
@@ -141,6 +142,17 @@ class Version:
     def complete(self) -> bool:
         """Return whether the version is sealed: an incomplete one is named exactly ``v0``."""
         return self.exists and self.name not in ("", "v0")
+
+    @property
+    def revoked(self) -> bool:
+        """Return whether the version is revoked, or is going to be."""
+        return self.status in ("VERSION_REVOKED", "VERSION_REVOCATION_SCHEDULED")
+
+    @property
+    def at(self) -> str:
+        """Return the version as a person would name it, for messages: ``version a1 (v3) of bucket web``."""
+        name = f" ({shown(self.name)})" if self.complete else ""
+        return f"version {shown(self.fingerprint)}{name} of bucket {shown(self.bucket)}"
 
     def build(self, component_type: str) -> Build | None:
         """Return the build of a component type, compared without case."""

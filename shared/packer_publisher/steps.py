@@ -154,6 +154,15 @@ class AssignChannel:
     fingerprint: str
 
 
+@dataclass(frozen=True, slots=True)
+class RevokeVersion:
+    """UpdateVersion that revokes a complete version at once: it alone, with all user channels where they are."""
+
+    bucket: str
+    fingerprint: str
+    message: str
+
+
 Read = ReadVersion | ReadBucket | ReadChannel | FindParent | Gather
 Write = CreateBucket | CreateVersion | CreateBuild | FillBuild | SetStatus | SetLabels | CreateChannel | AssignChannel
 Call = Read | Write

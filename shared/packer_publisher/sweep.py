@@ -63,7 +63,8 @@ class Sweep:
     nowhere. ``not_reached`` are the versions that there was no time for and no message either, ``handed_over`` those
     for which messages were put on the queue. ``denied`` are regions that refused to be looked at, with their reasons.
     ``known`` counts the versions that were not read because this process has seen them complete. ``problem`` says
-    why versions were not reached, where that was trouble and not time.
+    why versions were not reached, where that was trouble and not time. ``missed`` are reports of open versions that
+    list what is not to be found.
     """
 
     publications: tuple[Publication, ...] = ()
@@ -75,11 +76,12 @@ class Sweep:
     images: int = 0
     known: int = 0
     problem: str = ""
+    missed: tuple[Report, ...] = ()
 
     @property
     def reports(self) -> tuple[Report, ...]:
         """Return the reports on all images that were looked at more closely, the broken ones first."""
-        return (*self.rejected, *(publication.report for publication in self.publications))
+        return (*self.rejected, *self.missed, *(publication.report for publication in self.publications))
 
     @property
     def overdue(self) -> tuple[Overdue, ...]:
@@ -127,8 +129,9 @@ def sweep(
 
     Versions that were in trouble in this process's last sweep come last. ``bucket`` leaves out all others.
     ``dry_run`` writes nothing, hands nothing over and remembers nothing. ``progress``
-    is told how many versions of how many are done. Raises Trouble where the cloud cannot be listed; trouble with
-    single versions is in their reports.
+    is told how many versions of how many are done. What own open builds list although the scan has not seen it is
+    looked for, and a message on the queue asks for a second look. Raises Trouble where the cloud cannot be listed;
+    trouble with single versions is in their reports.
     """
     memory = memory if memory is not None and not dry_run else Memory()
     if isinstance(cloud, Denying):
@@ -140,11 +143,15 @@ def sweep(
         rejected += [_broken(cloud.platform, image, problem) for image, problem in cloud.broken.items()]
     work = {version: items for version, items in versions.items() if not memory.knows(version, items)}
     known, turn = len(versions) - len(work), _Turn(publisher, deadline, dry_run=dry_run)
+    seen: list[tuple[Version, list[Image]]] = []
     for version in sorted(work, key=lambda version: version in memory.troubled):
         publications = turn.take(version, work[version])
         if publications is not None and not dry_run:
             memory.learn(version, work[version], publications)
+        if publications and publications[0].version is not None:
+            seen.append((publications[0].version, [item.image for item in work[version]]))
         progress(len(turn.versions), len(work))
+    missed = publisher.departures.first_looks(seen, deadline, None if dry_run else queue, MARGIN)
     handed_over, problem = _hand_over(queue, {version: work[version] for version in turn.too_late})
     left = [version for version in (*turn.too_late, *turn.given_up) if version not in handed_over]
     return Sweep(
@@ -157,6 +164,7 @@ def sweep(
         len(images),
         known,
         turn.problem or problem,
+        missed,
     )
 
 

@@ -83,7 +83,7 @@ def _told(swept: Sweep) -> tuple[Report, ...]:
     changed = tuple(
         found.report for found in swept.publications if found.steps or found.report.outcome not in _AS_IT_WAS
     )
-    return (*swept.rejected, *changed)
+    return (*swept.rejected, *swept.missed, *changed)
 
 
 def _summary(swept: Sweep, window: timedelta) -> Entry:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packer_publisher.expectation import declared, is_quiet, is_superseded, missing, quiet_since, told_too_late
 from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Platform
-from packer_publisher.labels import IMAGE_ID, OWNER
+from packer_publisher.labels import IMAGE_ID, OWNER, gone_from
 from packer_publisher.placement import Item
 from packer_publisher.plan import abandoned, template_differs
 from packer_publisher.report import Outcome
@@ -16,6 +16,7 @@ from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, are_sibli
 from packer_publisher.wording import listed, shown
 
 NEW_FINGERPRINT = "build it again with a new fingerprint"
+RESTORE = "restore it in HCP Packer, if its images are fit for use"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,8 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
     lacking = missing(items, version)
     if all(build.status is BuildStatus.DONE for build in version.builds) and not version.fresh:
         return Verdict(Outcome.COMPLETED)
+    if gone := gone_from_version(version):
+        return Verdict(Outcome.WAITING, *gone, lacking)
     if late := told_too_late(item, version):
         return Verdict(
             Outcome.LATE,
@@ -153,6 +156,8 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
 
 
 def _sealed(item: Item, standing: Standing, items: Sequence[Item], version: Version, wrote: bool) -> Verdict:
+    if standing is Standing.LISTED and version.revoked:
+        return Verdict(Outcome.UNCHANGED, f"{_version(version)} is revoked", RESTORE)
     if standing is Standing.LISTED:
         return Verdict(Outcome.COMPLETED if wrote else Outcome.UNCHANGED)
     if standing is Standing.TAKEN:
@@ -191,6 +196,17 @@ def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Ve
     return f"{item.image.at} and the older {shown(rival)} claim component type {component_type} of {_version(version)}"
 
 
+def gone_from_version(version: Version) -> tuple[str, str] | None:
+    """Return which images of an open version are gone, and what a person may do; None where none is."""
+    gone = {build.component_type: gone_from(build) for build in version.builds if gone_from(build)}
+    if not gone:
+        return None
+    names = sorted(name for found in gone.values() for name in found)
+    what = f"its build {listed(sorted(gone))} lists what is gone: {', '.join(shown(name, 300) for name in names)}"
+    remedy = f"{NEW_FINGERPRINT}, or finish it as it is: {by_hand(version, missing((), version))}"
+    return f"{_version(version)} is not finished, because {what}", remedy
+
+
 def expects_hint(version: Version, item: Item) -> str:
     """Return the ``expects`` line that would have made the version complete without waiting, and not too early.
 
@@ -217,8 +233,7 @@ def by_hand(version: Version, names: Sequence[str]) -> str:
 
 
 def _version(version: Version) -> str:
-    name = f" ({shown(version.name)})" if version.complete else ""
-    return f"version {shown(version.fingerprint)}{name} of bucket {shown(version.bucket)}"
+    return version.at
 
 
 def _artifacts(build: Build) -> str:

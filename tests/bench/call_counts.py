@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 
-from packer_publisher.image import Artifact, ImageRef, Platform
+from packer_publisher.deadline import Deadline
+from packer_publisher.image import Artifact, Change, ImageEvent, ImageRef, Platform
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.publish import Publisher
 from tests.publishing import Service, service
@@ -61,6 +63,7 @@ def measure() -> Iterator[Count]:
     yield from _not_yet_whole()
     yield from _buckets()
     yield from _ancestry()
+    yield from _departures()
 
 
 def _not_ours() -> Iterator[Count]:
@@ -166,6 +169,37 @@ def _ancestry() -> Iterator[Count]:
         )
         report, calls = at.deliver(azure.functions["azure"], again)
         yield Count("its source has a parent that the process knows: first", 4 + 2, calls, str(report.outcome))
+
+
+def _departures() -> Iterator[Count]:
+    """Count what a deletion costs: nothing under ``ignore``, else one search, and what its versions need."""
+    revoke = BucketPolicy(on_delete="revoke")
+    with service() as at:
+        at.bucket()
+        run = Scenario(at, "azure-arm")
+        run.count("", 5, "azure")
+        (azure,) = run.images["azure"]
+        del at.world.images[azure]
+        yield _deleted(at, at.function(), azure, "deleted, on_delete: ignore", 0)
+        stranger = ImageRef(Platform.AZURE, "sub-1", "", "other")
+        yield _deleted(at, at.function(revoke), stranger, "deleted, on_delete: revoke: not registered", 1)
+        yield _deleted(at, at.function(revoke), azure, "deleted, on_delete: revoke: the last image of its version", 3)
+        yield _deleted(at, at.function(revoke), azure, "deleted, on_delete: revoke: a repeated event", 2)
+    with service() as at:
+        at.bucket()
+        run = Scenario(at, PLATFORMS)
+        run.count("", 5, "azure")
+        (azure,) = run.images["azure"]
+        del at.world.images[azure]
+        yield _deleted(at, at.function(revoke), azure, "deleted, on_delete: revoke: of an open version", 3)
+
+
+def _deleted(at: Service, function: Publisher, ref: ImageRef, scenario: str, limit: int) -> Count:
+    """Deliver the event of a deletion five minutes ago; return what it cost."""
+    before = at.registry.requests.count()
+    time = at.clock() - timedelta(minutes=5)
+    report = function.on_event(ImageEvent(ref, Change.DELETED, time, "event-1"), Deadline.after(30))
+    return Count(scenario, limit, at.registry.requests.count() - before, str(report.outcome))
 
 
 def main() -> int:

@@ -240,3 +240,21 @@ def test_progress_is_shown_on_a_terminal_after_a_while() -> None:
         os.close(theirs)
     done = subprocess.run([sys.executable, "-c", code, "0.6"], capture_output=True, check=True)
     assert ([False, True], b"") == (shown, done.stderr)
+
+
+def test_what_a_version_lists_and_the_scan_has_not_seen_is_told(clouds: Clouds, registry: LocalRegistry) -> None:
+    """From a laptop there is no second look: it is said that the functions note it."""
+    for name in ("one", "two"):
+        tags = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1", "hcp-packer-expects": "azure gce"}
+        kind = {"hcp-packer-component-type": f"azure-arm.{name}"}
+        clouds.arm.put_managed_image("images", name, tags=tags | kind, created=THEN)
+    registry.model.clock = lambda: THEN
+    run("azure")
+    registry.model.clock = lambda: datetime.now(UTC)
+    gone = clouds.arm.image_id("images", "one")
+    clouds.arm.delete(gone)
+    found = run("azure")
+    assert 0 == found.exit_code
+    told = "".join(found.stdout.split()).casefold()  # wrapped, and Azure's lists spell the group in capitals
+    assert f"version a1 of bucket web lists what is not to be found: {gone};".replace(" ", "").casefold() in told
+    assert told.endswith("namethefunction'sownqueueinpublisher_queue,orletthefunctionsweep")

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+import azure.functions as func
+
 from packer_publisher.clouds.azure import Azure
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageRef, Platform
@@ -50,3 +52,16 @@ def gallery_version(arm: Arm, version: str = "1.0.0", **more: Any) -> str:
 def registered(identifier: str) -> str:
     """Return an id as HCP Packer lists it: Event Grid writes ``resourcegroups``, and Packer does not."""
     return identifier.replace("/resourcegroups/", "/resourceGroups/")
+
+
+class Out(func.Out[list[str]]):
+    """The host's output binding of a queue: what is set on it leaves with the end of the invocation."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def set(self, val: list[str]) -> None:
+        self.messages = val
+
+    def get(self) -> list[str]:
+        return self.messages

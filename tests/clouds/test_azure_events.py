@@ -46,11 +46,14 @@ def read(body: object) -> ImageEvent:
         ("managed_image_tags_written", IMAGE, Change.WRITTEN),
         ("gallery_version_notification", VERSION, Change.WRITTEN),
         ("managed_image_notification_tags_as_text", IMAGE_AS_WRITTEN, Change.WRITTEN),
-        ("managed_image_notification_deleted", IMAGE_AS_WRITTEN, Change.DELETED),
+        ("managed_image_notification_deleted", IMAGE, Change.DELETED),
     ],
 )
 def test_an_event_names_the_image_as_it_spells_it(name: str, identifier: str, change: Change) -> None:
-    """The address of the image is the id of the event, casing included; the subscription is its owner."""
+    """The address of the image is the id of the event, casing included; the subscription is its owner.
+
+    One that was deleted is named as it was registered, because that is what HCP can be searched for.
+    """
     event = read(sample(name))
     assert (ImageRef(Platform.AZURE, SUBSCRIPTION, "", identifier), change) == (event.ref, event.change)
 

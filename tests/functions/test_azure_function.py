@@ -14,6 +14,7 @@ from typing import Any
 
 import azure.functions as func
 import pytest
+from tests.clouds.azure_stand_in import Out
 
 from packer_publisher.errors import ConfigurationError
 from packer_publisher.local.arm import Arm
@@ -67,7 +68,7 @@ def nothing_secret_is_logged(caplog: pytest.LogCaptureFixture) -> Iterator[None]
 def deliver(body: Any, *, encode: bool = False) -> None:
     text = (body if isinstance(body, str) else json.dumps(body)).encode()
     message = func.QueueMessage(id="m-1", body=base64.b64encode(text) if encode else text)
-    assert APP.publish_image(message) is None
+    assert APP.publish_image(message, Out()) is None
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> dict[str, Any]:
@@ -81,19 +82,18 @@ def sample(name: str) -> Any:
 
 
 def test_one_function_takes_from_the_queue_and_two_sweep() -> None:
-    """The queue and its connection are settings of the deployment."""
+    """The queue and its connection are settings of the deployment; what is to be done later goes back to it."""
     publish, *sweeps = load().app.get_functions()
     assert ["publish_image", "sweep_images", "sweep_weeks"] == [
         function.get_function_name() for function in (publish, *sweeps)
     ]
-    (binding,) = publish.get_raw_bindings()
-    assert {
-        "direction": "IN",
-        "type": "queueTrigger",
-        "name": "message",
-        "queueName": "%PUBLISHER_QUEUE%",
-        "connection": "PUBLISHER_STORAGE",
-    }.items() <= json.loads(binding).items()
+    bindings = {binding["type"]: binding for binding in map(json.loads, publish.get_raw_bindings())}
+    queue = {"queueName": "%PUBLISHER_QUEUE%", "connection": "PUBLISHER_STORAGE"}
+    for kind, own in (
+        ("queueTrigger", {"direction": "IN", "name": "message"}),
+        ("queue", {"direction": "OUT", "name": "work"}),
+    ):
+        assert {**queue, **own}.items() <= bindings[kind].items()
 
 
 def test_the_host_retries_for_more_than_a_day_and_one_message_at_a_time() -> None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import azure.functions as func
 import pytest
-from tests.clouds.azure_stand_in import SUBSCRIPTION
+from tests.clouds.azure_stand_in import SUBSCRIPTION, Out
 from tests.registered import parents_of
 
 from packer_publisher.deadline import Deadline
@@ -62,7 +62,7 @@ def registry(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistr
 
 def deliver(*events: Any) -> None:
     for event in events:
-        APP.publish_image(func.QueueMessage(id="m-1", body=json.dumps(event).encode()))
+        APP.publish_image(func.QueueMessage(id="m-1", body=json.dumps(event).encode()), Out())
 
 
 def recorded(registry: LocalRegistry) -> Version:

@@ -14,6 +14,7 @@ from typing import Any
 import azure.functions as func
 import pytest
 from azure.functions.timer import TimerRequest
+from tests.clouds.azure_stand_in import Out
 
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.registry_model import RegistryModel
@@ -34,19 +35,6 @@ def load() -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
-
-
-class Out(func.Out[list[str]]):
-    """The host's output binding: what is set on it leaves with the end of the invocation."""
-
-    def __init__(self) -> None:
-        self.messages: list[str] = []
-
-    def set(self, val: list[str]) -> None:
-        self.messages = val
-
-    def get(self) -> list[str]:
-        return self.messages
 
 
 @pytest.fixture
@@ -153,7 +141,7 @@ def test_what_there_is_no_time_for_leaves_by_the_output_binding(
     from azure.functions.queue import QueueMessageOutConverter
 
     assert out.messages == json.loads(QueueMessageOutConverter.encode(out.messages, expected_type=None).value)
-    app.publish_image(func.QueueMessage(id="m-1", body=out.messages[0].encode()))
+    app.publish_image(func.QueueMessage(id="m-1", body=out.messages[0].encode()), Out())
     assert {"v1", "v2"} == {name_of(registry, "web-1"), name_of(registry, "web-2")}
 
 
@@ -175,5 +163,5 @@ def test_a_sweep_may_be_asked_for_by_a_message(
 ) -> None:
     """A person who puts one on the queue gets a sweep."""
     lose(arm, "web-1")
-    app.publish_image(func.QueueMessage(id="m-1", body=b'{"packer-publisher": {"sweep": {"window": "4h"}}}'))
+    app.publish_image(func.QueueMessage(id="m-1", body=b'{"packer-publisher": {"sweep": {"window": "4h"}}}'), Out())
     assert ("v1", "4h") == (name_of(registry, "web-1"), lines(caplog)[-1]["window"])

@@ -187,8 +187,8 @@ def test_what_there_is_no_time_for_goes_back_to_the_topic(
 @pytest.mark.parametrize(
     ("status", "trouble", "text"),
     [
-        (403, CredentialsTrouble, "Pub/Sub refused what the sweep hands over (HTTP 403)."),
-        (503, CloudTrouble, "Pub/Sub did not take what the sweep hands over (HTTP 503)."),
+        (403, CredentialsTrouble, "Pub/Sub refused what is to be done later (HTTP 403)."),
+        (503, CloudTrouble, "Pub/Sub did not take what is to be done later (HTTP 503)."),
     ],
 )
 def test_a_topic_that_takes_nothing_is_trouble(

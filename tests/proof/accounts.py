@@ -54,6 +54,9 @@ class AccountCloud(WorldSurvey):
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         return super().describe(ref, deadline) if ref.owner_id == self._owner_id else None
 
+    def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:
+        return owner_id == self._owner_id
+
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         return (image for image in super().scan(since, until, deadline) if image.ref.owner_id == self._owner_id)
 

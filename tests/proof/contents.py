@@ -36,6 +36,7 @@ def _version(model: RegistryModel, bucket: str, fingerprint: str) -> Contents:
         "fingerprint": version["fingerprint"],
         "name": version["name"],
         "template_type": version["template_type"],
+        "revoked": version["revocation_message"] if version["status"] == "VERSION_REVOKED" else None,
         "builds": sorted((_build(build, bucket, parents) for build in version["builds"]), key=str),
     }
 

@@ -61,7 +61,7 @@ def expected(row: Row, column: Column, *, lasting: bool) -> End:
     match row.operation, column.name:
         case ("GetBucket", "404/5") | ("GetRegistry", "409/6" | "409/10"):
             return End.ON  # no version is newer; the image is rejected anyway
-        case "GetVersion", "404/5" | "409/10" if not lasting:
+        case "GetVersion", "404/5" | "409/10" if not lasting and not row.departs:
             return End.ON  # there is none: CreateVersion tells otherwise
     return again if lasting or column.refuses else End.ON
 

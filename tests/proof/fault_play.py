@@ -8,10 +8,11 @@ from __future__ import annotations
 import sys
 from collections import Counter
 from dataclasses import dataclass
+from datetime import timedelta
 from itertools import count, product
 from time import monotonic
 
-from packer_publisher.image import Artifact, ImageRef
+from packer_publisher.image import Artifact, Change, ImageEvent, ImageRef
 from packer_publisher.placement import Item, place
 from packer_publisher.policy import BucketRule, Policy
 from packer_publisher.publish import Publisher
@@ -86,7 +87,8 @@ class Play:
             environ |= {"HCP_ORGANIZATION_ID": "", "HCP_PROJECT_ID": ""}
         client = self._client(read_environment(environ), transport=self.network, draw=lambda: 0.5)
         self._clients.append(client)
-        policy = Policy(rules=(BucketRule("*", self.story.policy),))
+        # Its own bucket alone: the images have the same names in all plays, and one that is gone is gone for each.
+        policy = Policy(rules=(BucketRule(self.bucket, self.story.policy),))
         self.publisher = Publisher(policy, lambda: client, cloud_of(self.world), now=self.at.clock)
 
     def deliver(self, number: int, *, again: bool = False) -> Report:
@@ -94,8 +96,13 @@ class Play:
         if number == self.story.quiet_before and not again:
             self.at.clock.forward(hours=7)
             self.new_process()
-        ref = self.images[self.story.events[number]]
-        return self.publisher.on_event(event(ref, number, self.at.clock()), self.time.deadline(SECONDS))
+        name = self.story.events[number]
+        ref, now = self.images[name.removeprefix("-")], self.at.clock()
+        told = event(ref, number, now)
+        if name.startswith("-"):
+            self.world.images.pop(ref, None)
+            told = ImageEvent(ref, Change.DELETED, now - timedelta(minutes=5), told.event_id)
+        return self.publisher.on_event(told, self.time.deadline(SECONDS))
 
     def sweep(self, number: int) -> Report:
         """Converge the version of one event's image, as the next sweep does."""

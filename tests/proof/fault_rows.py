@@ -18,7 +18,7 @@ CLOUDS = {"azure": (Platform.AZURE, SUBSCRIPTION, "westeurope"), "gce": (Platfor
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Events in their order, by cloud; ``expects`` is what both images declare.
+    """Events in their order, by cloud (``-azure``: its image is deleted); ``expects`` is what both images declare.
 
     The event at ``quiet_before`` comes seven hours after the others, in a new process. ``bucket`` is what the bucket
     holds beforehand, None where there is none, ``channel`` a channel that it has. ``discovers`` leaves the organization
@@ -52,6 +52,9 @@ ASSIGNED = BucketPolicy(assign_channels=("staging",), create_channels=True)
 NEW_CHANNEL = Story(("azure", "gce"), TYPES, ASSIGNED)
 OLD_CHANNEL = Story(("azure", "gce"), TYPES, ASSIGNED, channel="staging")
 ANCESTRY = Story(("azure", "gce"), TYPES, parent=True)
+REVOKING = BucketPolicy(on_delete="revoke")
+GONE = Story(("azure", "-azure"), "azure-arm", REVOKING)
+GONE_FROM_OPEN = Story(("azure", "-azure"), PLATFORMS, REVOKING)
 DISCOVERED = Story(("azure", "gce"), TYPES, discovers=True)
 
 
@@ -62,7 +65,7 @@ class Row:
     ``nth`` counts the matching requests of the event; ``clean`` is the event's outcome where nothing breaks. ``last``
     is set on the event's last write, ``aside`` on what only keeps the bucket's description true, ``channels`` on what
     points channels to a version that is complete, ``done`` on what comes after the last write, ``parents`` on what only
-    tells or records what an image was built from.
+    tells or records what an image was built from, ``departs`` on what follows from an image's deletion.
     """
 
     name: str
@@ -78,6 +81,7 @@ class Row:
     channels: bool = False
     done: bool = False
     parents: bool = False
+    departs: bool = False
 
     @property
     def fills_and_ends(self) -> bool:
@@ -158,4 +162,16 @@ ROWS = (
     Row("GetChannel, once set", "GetChannel", OLD_CHANNEL, 1, Outcome.COMPLETED, nth=2, writes=False, channels=True),
     Row("CreateChannel", "CreateChannel", NEW_CHANNEL, 1, Outcome.COMPLETED, channels=True),
     Row("UpdateChannel", "UpdateChannel", OLD_CHANNEL, 1, Outcome.COMPLETED, channels=True),
+    Row(
+        "SearchExternalArtifact, of a deletion",
+        "SearchExternalArtifact",
+        GONE,
+        1,
+        Outcome.REVOKED,
+        writes=False,
+        departs=True,
+    ),
+    Row("GetVersion, of a deletion", "GetVersion", GONE, 1, Outcome.REVOKED, writes=False, departs=True),
+    Row("UpdateVersion, revoked", "UpdateVersion", GONE, 1, Outcome.REVOKED, last=True, departs=True),
+    Row("UpdateBuild, noted gone", "UpdateBuild", GONE_FROM_OPEN, 1, Outcome.WAITING, departs=True),
 )

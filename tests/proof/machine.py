@@ -17,8 +17,8 @@ from packer_publisher.image import Artifact, Change, ImageEvent, ImageRef, Platf
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.report import Outcome
 from tests.proof.accounts import ENDLESS, Flight
+from tests.proof.departed import Departed
 from tests.proof.packer import PackerRun, Source
-from tests.proof.person import Person
 from tests.proof.stage import BUCKET, FINGERPRINTS, REGIONS, expects_tag, totals
 from tests.proof.unreliable import Fault
 
@@ -52,7 +52,7 @@ index = st.integers(0, 7)
 sometimes = st.integers(0, 3).map(lambda n: n == 3)
 
 
-class Machine(Person):
+class Machine(Departed):
     """The rules; the order of a failing run can be typed as it is printed, into a regression test."""
 
     @initialize(
@@ -60,6 +60,7 @@ class Machine(Person):
         unknown=st.sampled_from(UNKNOWNS),
         first=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(FINGERPRINTS), st.integers(1, 2)), max_size=6),
         style=st.sampled_from((None, "", "", *EXPECTS[3:5], EXPECTS[-1])),
+        on_delete=st.sampled_from(("ignore", "revoke")),
     )
     def functions(
         self,
@@ -67,6 +68,7 @@ class Machine(Person):
         style: str | None,
         unknown: str = "",
         first: Sequence[tuple[int, str, int]] = (),
+        on_delete: str = "ignore",
     ) -> None:
         """Deploy the functions; ``configured`` is what the configuration declares for every bucket.
 
@@ -75,7 +77,7 @@ class Machine(Person):
         """
         self.registry.model.switches = Switches.parse(unknown.split())
         self.style = style
-        self._deploy(configured)
+        self._deploy(configured, on_delete)
         for account, version, copies in first:
             self.image(account, version, "", False, copies, True, False, False)
 
@@ -175,15 +177,6 @@ class Machine(Person):
                     self.asked.add(image.tags.get("hcp-packer-fingerprint", ""))
                 self._emit(ref)
 
-    @precondition(lambda self: len(self._tagged()) > 2 and "gone" not in self.done)
-    @rule(which=index)
-    def deregister(self, which: int) -> None:
-        """An image goes away; its event says so."""
-        self.done.add("gone")
-        ref = self._pick(which)
-        del self.world.images[ref]
-        self._emit(ref, Change.DELETED)
-
     # The platforms' queues
 
     @precondition(lambda self: self.queue or self.flights)
@@ -197,6 +190,8 @@ class Machine(Person):
             event = self.queue.pop(which % len(self.queue)) if self.queue else self.past[which % len(self.past)]
             if event.change is Change.WRITTEN:
                 self.flights.append(Flight(event, self._account(event.ref)))
+            else:
+                self._deliver(event)
         for which, fault in turns:
             if not self.flights:
                 return
@@ -245,7 +240,8 @@ class Machine(Person):
         ref = ImageRef(owner.platform, owner.owner_id, "", "ami-unknown")
         event = ImageEvent(ref, change, self.registry.clock() - timedelta(hours=2 if old else 0), "event-unknown")
         report = owner.publisher.on_event(event, ENDLESS)
-        expected = Outcome.DEFERRED if change is Change.WRITTEN and not old else Outcome.IGNORED
+        kept = change is Change.WRITTEN or (change is Change.DELETED and self._revokes())
+        expected = Outcome.DEFERRED if kept and not old else Outcome.IGNORED
         assert (expected, before) == (report.outcome, len(self.book))
 
     # Trouble and time

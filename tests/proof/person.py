@@ -18,10 +18,10 @@ from packer_publisher.backfill.run import Backfill
 from packer_publisher.decision import Completion
 from packer_publisher.errors import RegistryRefused, Rejected, Trouble
 from packer_publisher.placement import place
-from packer_publisher.snapshot import BuildStatus, Version
+from packer_publisher.snapshot import Build, BuildStatus, Version
 from packer_publisher.versions import Versions
 from tests.proof.accounts import ENDLESS
-from tests.proof.reference import abandoned_in, declared_in, is_filled, is_packers, lacking
+from tests.proof.reference import abandoned_in, declared_in, is_filled, is_noted, is_packers, lacking
 from tests.proof.stage import BUCKET, FINGERPRINTS, Stage, totals
 from tests.proof.unreliable import Line, Written, as_it_is
 from tests.simulation.world import T0
@@ -47,7 +47,7 @@ class Person(Stage):
         if not self._waits(version):
             return
         names = lacking(declared_in(version), version)
-        names += [build.component_type for build in version.builds if not is_filled(build) and not is_packers(build)]
+        names += [build.component_type for build in version.builds if _is_open(build)]
         asked = Completion(tuple(dict.fromkeys(names)))
         self.watch.without.setdefault(fingerprint, set()).update(name.casefold() for name in asked.without)
         self._complete(fingerprint, asked)
@@ -136,3 +136,8 @@ class Person(Stage):
     @staticmethod
     def _waits(version: Version) -> bool:
         return version.exists and not version.complete and any(b.status is not BuildStatus.DONE for b in version.builds)
+
+
+def _is_open(build: Build) -> bool:
+    """Return whether a person must name the build to do without it: it is empty, or what it lists is gone."""
+    return is_noted(build) or (not is_filled(build) and not is_packers(build))

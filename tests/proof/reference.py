@@ -50,6 +50,12 @@ def is_filled(build: Build) -> bool:
     return bool(build.platform) and (not is_packers(build) or build.status is BuildStatus.DONE)
 
 
+def is_noted(build: Build) -> bool:
+    """Return whether an open build of ours says that an image of it is gone."""
+    ours = bool(build.label(MARKER)) and not is_packers(build) and build.status is not BuildStatus.DONE
+    return ours and any(value for key, value in build.labels if key == "gone" or key.startswith("gone-"))
+
+
 def names_in(build: Build) -> frozenset[str]:
     """Return what a build's labels say that the version consists of."""
     return frozenset(
@@ -70,8 +76,8 @@ def abandoned_in(version: Version) -> bool:
 
 
 def lacking(names: Iterable[str], version: Version) -> list[str]:
-    """Return those of the names that no filled build answers."""
-    filled = [build for build in version.builds if is_filled(build)]
+    """Return those of the names that no filled build answers whose images are there."""
+    filled = [build for build in version.builds if is_filled(build) and not is_noted(build)]
     platforms = {build.platform for build in filled}
     types = {build.component_type.casefold() for build in filled}
     return sorted(
@@ -109,7 +115,7 @@ def _belied(build: Made, image: Image, report: Report, made: Sequence[Made], ver
     rivals = [other for other in made if other is not build and other.component_type == build.component_type]
     taken = any(is_filled(other) and not holds(other) & own for other in here)
     owned = any(o.label(OWNER) not in ("", build.images[0].owner) for o in here)
-    empty = any(not is_filled(other) for other in version.builds)
+    empty = any(not is_filled(other) or is_noted(other) for other in version.builds)
     match report.outcome:
         case outcome if outcome in IN:
             so = shares and (version.complete or bool(report.waits_for) or empty)
@@ -136,7 +142,7 @@ def stuck(made: Sequence[Made], version: Version, others: Iterable[Version]) -> 
         return []
     registered = [build for build in made if any(build.listed_as & holds(other) for other in version.builds)]
     declared = declared_in(version).union(*(build.placement.expects for build in registered))
-    waits = lacking(declared, version) or [b.component_type for b in version.builds if not is_filled(b)]
+    waits = lacking(declared, version) or [b.component_type for b in version.builds if not is_filled(b) or is_noted(b)]
     newer = [other for other in others if other.complete and _created(other) > _created(version)]
     if not registered or waits or (newer and not declared):
         return []  # nobody's image is left to finish it, something is waited for, or finishing would pull latest back

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Artifact, Change, ImageEvent, ImageRef, Platform
 from packer_publisher.labels import MARKER
+from packer_publisher.messages import Queue
 from packer_publisher.placement import Placement, place
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
@@ -67,9 +68,10 @@ class Stage(RuleBasedStateMachine):
         self.sound = True
         self.accounts: list[Account] = []
 
-    def _deploy(self, configured: tuple[str, ...]) -> None:
+    def _deploy(self, configured: tuple[str, ...], on_delete: str = "ignore") -> None:
         """Create every account's function."""
-        rules = BucketPolicy(create_bucket=True, channels=("production",), create_channels=True)
+        channels = ("production",)
+        rules = BucketPolicy(create_bucket=True, channels=channels, create_channels=True, on_delete=on_delete)
         policy = Policy(rules=(BucketRule(BUCKET, rules),), expects=configured)
         for platform, owner_id in OWNERS:
             cloud = AccountCloud(self.world, platform, owner_id, policy, self.registry.clock)
@@ -125,12 +127,17 @@ class Stage(RuleBasedStateMachine):
                 none_of([f"without a sweep: {problem}" for problem in stuck(_of(version, self._made()), version, [])])
 
     def _deliver(self, event: ImageEvent) -> None:
-        report = self._account(event.ref).publisher.on_event(event, ENDLESS)
+        account = self._account(event.ref)
+        report = account.publisher.on_event(event, ENDLESS, self._post(account))
         self._look()
         if report.outcome is Outcome.DEFERRED:
             self.queue.append(event)
         else:
             self._heard(event.ref, report.outcome)
+
+    def _post(self, account: Account) -> Queue | None:  # of whom it is
+        """Return an account's own queue, None where it has none."""
+        return None
 
     def _look(self) -> None:
         self.sound = False
@@ -197,7 +204,8 @@ class Stage(RuleBasedStateMachine):
             return None
 
     def _sweep(self, account: Account) -> dict[ImageRef, Report]:
-        swept = sweep(account.publisher, account.cloud, T0 - timedelta(days=1), None, ENDLESS)
+        post = self._post(account)
+        swept = sweep(account.publisher, account.cloud, T0 - timedelta(days=1), None, ENDLESS, queue=post)
         self._look()
         found: dict[ImageRef, Report] = {}
         for report in swept.reports:

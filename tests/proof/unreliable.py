@@ -15,6 +15,7 @@ from typing import Any
 from packer_publisher.errors import CredentialsTrouble, OutcomeUnknown, RegistryRefused, RegistryTrouble
 from packer_publisher.registry import decoding
 from packer_publisher.snapshot import Build, Version
+from packer_publisher.steps import RevokeVersion
 from tests.simulation.registry import ModelRegistry
 
 READS = ("get_", "is_", "list_", "find_", "search_")
@@ -111,6 +112,8 @@ class Line:
     def _noted(self, operation: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
         """Write in the book what a call changed, with what it found before."""
         step = arguments[0]
+        if operation == self._registry.revoke_version:
+            step = RevokeVersion(*arguments[:3])
         build_id = getattr(step, "build_id", "")
         version = before = None
         if hasattr(step, "fingerprint"):

@@ -334,6 +334,24 @@ def test_a_version_is_changed(peer: Peer, hcp: HCPPacker, clock: Time, change: V
     assert ("v1", False) == (version.name, version.fresh)
 
 
+def test_a_version_of_which_everything_is_gone_is_revoked_alone(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """At once, without its descendants, and with the channels of users where they are."""
+    peer.says(
+        Says({"version": version_body("v1", status="VERSION_REVOKED"), "operation": {"id": "o", "state": "DONE"}})
+    )
+
+    version = hcp.revoke_version("web", "abc", "ami-1 is gone", clock.deadline())
+
+    body = {
+        "revoke_in": "0s",
+        "revocation_message": "ami-1 is gone",
+        "skip_descendants_revocation": True,
+        "disable_rollback_channels": True,
+    }
+    assert [("PATCH", "/buckets/web/versions/abc", body)] == sent(peer)
+    assert version.revoked
+
+
 WAITING = Says({"version": version_body("v1"), "operation": {"id": "o", "state": "PENDING"}})
 WAIT = f"/operation/2020-05-05/organizations/{ORGANIZATION}/projects/{PROJECT}/operations/o/wait?timeout=5s"
 

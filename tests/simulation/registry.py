@@ -17,7 +17,8 @@ from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.registry import decoding
-from packer_publisher.registry.versions import update_body
+from packer_publisher.registry.records import Revoke
+from packer_publisher.registry.versions import change_body, update_body
 from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
@@ -124,6 +125,13 @@ class ModelRegistry:
     ) -> Bucket:
         body = {"description": description, "labels": dict(labels)}
         return decoding.bucket(self._ask("UpdateBucket", self.model.update_bucket, bucket, body)["bucket"], bucket)
+
+    def revoke_version(
+        self, bucket: str, fingerprint: str, message: str, deadline: Deadline, project: str | None = None
+    ) -> Version:
+        body = change_body(Revoke(message, descendants=False, roll_back_channels=False))
+        document = self._ask("UpdateVersion", self.model.update_version, bucket, fingerprint, body)
+        return decoding.version(document["version"], bucket, fingerprint, self.clock(), fresh=False)
 
     def search_artifact(
         self,

@@ -81,6 +81,9 @@ class WorldCloud:
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         return self._world.images.get(ref)
 
+    def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:
+        return True
+
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         for image in list(self._world.images.values()):
             within = (since is None or image.created_at >= since) and (until is None or image.created_at < until)

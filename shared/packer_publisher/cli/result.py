@@ -9,6 +9,7 @@ import click
 
 from packer_publisher.cli.program import FAILED, exit_status
 from packer_publisher.cli.tables import columns, facts, safe
+from packer_publisher.labels import GONE, gone_from
 from packer_publisher.placement import is_ours
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import BuildStatus
@@ -39,6 +40,7 @@ COLOURS = {
     Outcome.UNCHANGED: "green",
     Outcome.WAITING: "yellow",
     Outcome.SUPERSEDED: "yellow",
+    Outcome.REVOKED: "yellow",
     Outcome.IGNORED: "cyan",
 } | dict.fromkeys(FAILURES, "red")
 
@@ -133,6 +135,8 @@ def sentence(step: Write) -> str:
             return f"fill build {safe(step.component_type)} ({word(step.status)}): {artifacts}"
         case SetStatus():
             return f"set build {safe(step.component_type)} to {word(step.status)}"
+        case SetLabels() if GONE in dict(step.labels):
+            return f"bring up to date which images of build {safe(step.component_type)} are gone"
         case SetLabels():
             return f"write into build {safe(step.component_type)} what its image declares now"
         case CreateChannel():
@@ -156,6 +160,7 @@ def build_lines(version: Version) -> list[str]:
     rows = [("COMPONENT TYPE", "PLATFORM", "STATUS", "REGION", "ARTIFACT")]
     for build in sorted(version.builds, key=lambda build: (build.platform, build.component_type)):
         name, status = safe(build.component_type), word(build.status)
+        status += ", gone" if gone_from(build) else ""
         rows.extend(
             (name, safe(build.platform), status, safe(artifact.region), safe(artifact.external_identifier))
             for artifact in sorted(build.artifacts)

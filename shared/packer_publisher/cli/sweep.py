@@ -116,6 +116,10 @@ def _lines(swept: dict[str, Sweep], *, dry_run: bool) -> Iterator[str]:
         yield from facts([("why", report.reason), ("what to do", report.remedy)])
     if len(reasons) > MOST_REASONS:
         yield f"... and {len(reasons) - MOST_REASONS} more; --json lists all"
+    for report in [report for found in swept.values() for report in found.missed if report.outcome not in FAILURES]:
+        yield ""
+        yield _coloured(f"{report.outcome}  {safe(report.bucket)}/{safe(report.fingerprint)}", str(report.outcome))
+        yield from facts([("why", report.reason), ("what to do", report.remedy)])
     for late in [late for found in swept.values() for late in found.overdue]:
         yield ""
         yield click.style(f"overdue  {safe(late.bucket)}/{safe(late.fingerprint)}", fg="yellow", bold=True)

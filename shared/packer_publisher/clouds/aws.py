@@ -1,6 +1,7 @@
 """Amazon EC2: describe one image, gather the regions of its build, list what an account has; nothing is ever changed.
 
-Needs ec2:DescribeImages and ec2:DescribeRegions, and uses ec2:GetImageAncestry where it is allowed.
+Needs ec2:DescribeImages and ec2:DescribeRegions, and uses ec2:GetImageAncestry where it is allowed. What is gone is
+judged for the credentials' own account alone, which STS tells to everybody (GetCallerIdentity takes no permission).
 """
 
 from __future__ import annotations
@@ -114,6 +115,10 @@ class AWS:
         """Return the image with the regions of its build that surveys have found, as ``aws_gather.assemble`` says."""
         view = View(tuple(Found(other) for other in others), closed)
         return assemble(image, placement, view, self.policy, self._now())
+
+    def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:
+        """Return whether the credentials are the account's own: an AMI id does not tell to which one it belongs."""
+        return self._clients.account(deadline) == owner_id
 
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         """Yield the account's own images that carry a fingerprint tag and were created in ``[since, until)``.

@@ -113,6 +113,7 @@ class Clients:
         self._session_factory = session_factory
         self._session: Session | None = None
         self._clients: dict[tuple[str, Pace], EC2Client] = {}
+        self._account = ""
         self._lock = Lock()  # a boto3 session must not make two clients at once; a finished client may be shared
 
     def home(self) -> str:
@@ -125,6 +126,32 @@ class Clients:
         if not region:
             raise ConfigurationError("no AWS region is set", remedy="set AWS_REGION, or name the regions")
         return region
+
+    def account(self, deadline: Deadline) -> str:
+        """Return the account of the credentials, asked for once. Raises CredentialsTrouble and CloudTrouble."""
+        if not self._account:
+            home = self.home()
+            left = deadline.remaining()
+            if left < HURRIED.whole:
+                raise CloudTrouble(f"not enough time is left to ask AWS region {shown(home)}")
+            try:
+                with within(deadline, home):
+                    client = self._identity_client(home, USUAL if left >= USUAL.whole else HURRIED)
+                    self._account = client.get_caller_identity()["Account"]
+            except Denied as denied:
+                raise denied.as_trouble() from denied
+        return self._account
+
+    def _identity_client(self, region: str, pace: Pace) -> Any:
+        from botocore.config import Config
+
+        config = Config(
+            connect_timeout=pace.connect,
+            read_timeout=pace.read,
+            retries={"mode": "standard", "total_max_attempts": 1},  # the event comes again
+        )
+        with self._lock:
+            return self._open().client("sts", region_name=region, config=config)
 
     def client(self, region: str, deadline: Deadline) -> EC2Client:
         """Return a client whose attempts fit into what is left of the deadline. Raises CloudTrouble where none can."""

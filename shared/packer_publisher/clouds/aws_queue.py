@@ -86,7 +86,7 @@ class OwnQueue:
                 refused = [failed["Code"] for failed in answer.get("Failed", ())]
             if refused:
                 raise CloudTrouble(
-                    f"SQS did not take what the sweep hands over ({refused[0]})",
+                    f"SQS did not take what is to be done later ({refused[0]})",
                     remedy="allow sqs:SendMessage on the queue, and name it in PUBLISHER_QUEUE",
                 )
 

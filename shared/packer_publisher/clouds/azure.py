@@ -106,6 +106,10 @@ class Azure:
         """Return the image unchanged: it says itself where it is."""
         return image
 
+    def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:  # noqa: ARG002 - the protocol's
+        """Return True: an id names its subscription, and whoever may not look there is refused, not told "none"."""
+        return True
+
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         """Yield the tagged images of ``AZURE_SUBSCRIPTION_ID`` that were created in ``[since, until)``, each once.
 

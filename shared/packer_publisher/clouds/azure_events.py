@@ -104,7 +104,9 @@ def _event(
         ) from None
     if time.tzinfo is None:
         time = time.replace(tzinfo=UTC)
-    ref = ImageRef(Platform.AZURE, image.subscription, "", image.spelled)
+    # What is gone can only be searched for in HCP Packer as it was registered, and the search may compare exactly.
+    spelled_id = image.artifact if change is Change.DELETED else image.spelled
+    ref = ImageRef(Platform.AZURE, image.subscription, "", spelled_id)
     return ImageEvent(ref, change, time, _text(body, "id"), tags)
 
 

@@ -22,10 +22,12 @@ class OutputBinding:
 
     def __init__(self, out: Out) -> None:
         self._out = out
+        self._messages: list[str] = []
 
     def put(self, messages: Sequence[str]) -> None:
         """Put messages on the queue, all of them with the end of an invocation that did not fail."""
-        self._out.set(list(messages))
+        self._messages += messages
+        self._out.set(list(self._messages))
 
 
 def decoded(body: bytes) -> object:

@@ -68,6 +68,7 @@ class GoogleCloud:
         self._clock = clock
         self._environ = os.environ if environ is None else environ
         self._compute = Compute(credentials, self._environ)
+        self._open_projects: set[str] = set()
         self.denied: dict[str, str] = {}
         self.broken: dict[str, Rejected | Trouble] = {}
 
@@ -104,6 +105,16 @@ class GoogleCloud:
     def together(self, image: Image, *_: object) -> Image:
         """Return the image unchanged: it says itself where it is."""
         return image
+
+    def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:
+        """Return True where the project shows its images at all: to a stranger its images do not exist, either.
+
+        Raises CredentialsTrouble where it does not.
+        """
+        if owner_id not in self._open_projects:
+            next(self._compute.images(owner_id, self._filter(), deadline), None)
+            self._open_projects.add(owner_id)
+        return True
 
     def scan(
         self, since: datetime | None, until: datetime | None, deadline: Deadline, projects: Sequence[str] = ()

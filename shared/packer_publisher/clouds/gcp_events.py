@@ -80,12 +80,20 @@ def read_event(body: Mapping[str, Any]) -> ImageEvent | None:
     if found is None or not IMAGE.fullmatch(found["image"]):
         raise Rejected(f"The log entry of {method[0]} names no image: {shown(name, 300)}")
     project = _project(found["project"], body, resource)
+    deleted = method["verb"] == "delete"
     return ImageEvent(
         ref=ImageRef(Platform.GCE, project, "", found["image"]),
-        change=Change.DELETED if method["verb"] == "delete" else Change.WRITTEN,
+        change=Change.DELETED if deleted else Change.WRITTEN,
         time=_time(body, name),
         event_id=_text(body, "insertId"),
+        identity=_identity(resource) if deleted else (),
     )
+
+
+def _identity(resource: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return a deleted image's number as a build's labels have it: its name may belong to another image by now."""
+    number = _text(_part(resource, "labels"), "image_id")
+    return (("image_id", number),) if number.isdecimal() and number.isascii() else ()
 
 
 def _project(named: str, body: Mapping[str, Any], resource: Mapping[str, Any]) -> str:

@@ -59,13 +59,13 @@ class Topic:
                     status = session.post(f"{host}/v1/{self.name}:publish", json=body, timeout=_SECONDS).status_code
                     if status in (401, 403):
                         raise CredentialsTrouble(
-                            f"Pub/Sub refused what the sweep hands over (HTTP {status}).",
+                            f"Pub/Sub refused what is to be done later (HTTP {status}).",
                             remedy=f"grant roles/pubsub.publisher on {self.name} to this identity",
                         )
                     if status != 200:
-                        raise CloudTrouble(f"Pub/Sub did not take what the sweep hands over (HTTP {status}).")
+                        raise CloudTrouble(f"Pub/Sub did not take what is to be done later (HTTP {status}).")
         except (RequestException, GoogleAuthError) as error:
-            raise CloudTrouble(f"Pub/Sub did not take what the sweep hands over ({type(error).__name__}).") from error
+            raise CloudTrouble(f"Pub/Sub did not take what is to be done later ({type(error).__name__}).") from error
 
     def _credentials(self) -> Credentials:
         from google.auth.credentials import AnonymousCredentials

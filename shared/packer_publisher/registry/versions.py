@@ -94,12 +94,23 @@ class VersionOperations(Operations):
             )
             return changed, "" if done else decoding.text(operation, "id")
 
-        version, pending = self._write("UpdateVersion", "PATCH", place, _change_body(change), decode, deadline, project)
+        version, pending = self._write("UpdateVersion", "PATCH", place, change_body(change), decode, deadline, project)
         if pending:
             self._wait(place, pending, deadline, project)
         if version is None or pending:
             return self.get_version(bucket, fingerprint, deadline, project)
         return version
+
+    def revoke_version(
+        self, bucket: str, fingerprint: str, message: str, deadline: Deadline, project: str | None = None
+    ) -> Version:
+        """Revoke a complete version at once and return it: it alone, and channels that users assigned stay.
+
+        Raises RegistryRefused with code 9 where it is revoked already or not complete, OutcomeUnknown as
+        :meth:`update_version`.
+        """
+        change = Revoke(message, descendants=False, roll_back_channels=False)
+        return self.update_version(bucket, fingerprint, change, deadline, project)
 
     def delete_version(self, bucket: str, fingerprint: str, deadline: Deadline, project: str | None = None) -> None:
         """Delete the version; RegistryRefused with code 9 while a channel points to it, with 5 if there is none."""
@@ -229,7 +240,8 @@ def _build(reply: Reply) -> Build:
     return decoding.build(decoding.member(reply.body, "build"))
 
 
-def _change_body(change: VersionChange) -> dict[str, Any]:
+def change_body(change: VersionChange) -> dict[str, Any]:
+    """Return the body of UpdateVersion."""
     match change:
         case Complete():
             return {"complete": True}
