@@ -67,8 +67,9 @@ class Survey(Protocol):
         ``tagged`` leaves out, on the server where it can, those that carry no contract tag. Disabled, pending and
         failed images are among them with their states, shared ones of other owners never. One that cannot be read is an
         :class:`~packer_publisher.image.Unread`. ``whole`` may be None (AWS). Throttling is waited out; each call has
-        its own deadline. Raises CredentialsTrouble where the scope is denied or credentials have expired, CloudTrouble
-        where it does not answer. May be called from several threads, one for each scope.
+        its own deadline. Raises Forbidden where the scope is closed to the credentials (others may not be), another
+        CredentialsTrouble where they have expired or are good for nothing, CloudTrouble where the scope does not
+        answer. May be called from several threads, one for each scope.
         """
 
     def together(

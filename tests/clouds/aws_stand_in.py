@@ -7,9 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from urllib.parse import parse_qs
+
+import boto3
+import pytest
 
 from packer_publisher.clouds.aws import AWS
 from packer_publisher.deadline import Deadline
@@ -23,6 +27,22 @@ FINGERPRINT = "01JCXYZ0000000000000000000"
 TAGS = {"hcp-packer-bucket": "base", "hcp-packer-fingerprint": FINGERPRINT}
 
 _accounts = count(100000000001)
+
+
+@cache
+def session() -> boto3.Session:
+    """Return one session with made-up credentials for all tests: each new one reads the whole EC2 model again."""
+    return boto3.Session(aws_access_key_id="AKIAFAKE", aws_secret_access_key="fake-secret")
+
+
+def forget_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take away whatever credentials and regions this machine has, and name a home region."""
+    for name in ("ACCESS_KEY_ID", "SECRET_ACCESS_KEY", "SESSION_TOKEN", "PROFILE", "DEFAULT_REGION"):
+        monkeypatch.delenv(f"AWS_{name}", raising=False)
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
 
 
 def policy(*regions: str) -> Policy:

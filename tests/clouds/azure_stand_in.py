@@ -12,6 +12,7 @@ from packer_publisher.clouds.azure import Azure
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageRef, Platform
 from packer_publisher.local.arm import Arm
+from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.policy import Policy
 
 SUBSCRIPTION = "11111111-1111-1111-1111-111111111111"
@@ -19,10 +20,12 @@ TAGS = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "4f2a9c1-812"}
 
 
 @contextmanager
-def azure_on(address: str, policy: Policy | None = None, **environ: str) -> Iterator[Azure]:
+def azure_on(
+    address: str, policy: Policy | None = None, patience: Patience = SURVEY, **environ: str
+) -> Iterator[Azure]:
     """Give the real cloud adapter (and with it the real SDK), pointed at an address."""
     everything = {"PUBLISHER_ARM_ENDPOINT": address, **environ}
-    with closing(Azure(policy or Policy(), environ=everything)) as azure:
+    with closing(Azure(policy or Policy(), environ=everything, patience=patience)) as azure:
         yield azure
 
 

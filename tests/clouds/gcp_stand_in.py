@@ -15,6 +15,7 @@ from packer_publisher.clouds.gcp import GoogleCloud
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageRef, Platform
 from packer_publisher.local.compute import ComputeEngine
+from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.policy import Policy
 
 EVENTS = Path(__file__).parents[1] / "events" / "gcp"
@@ -29,10 +30,12 @@ def sample(name: str) -> Any:
 
 
 @contextmanager
-def google_on(address: str, policy: Policy | None = None, now: datetime = NOW, **environ: str) -> Iterator[GoogleCloud]:
+def google_on(
+    address: str, policy: Policy | None = None, now: datetime = NOW, patience: Patience = SURVEY, **environ: str
+) -> Iterator[GoogleCloud]:
     """Give the real cloud adapter (and with it the real SDK), pointed at an address."""
     everything = {"PUBLISHER_COMPUTE_ENDPOINT": address, **environ}
-    with closing(GoogleCloud(policy or Policy(), lambda: now, environ=everything)) as google:
+    with closing(GoogleCloud(policy or Policy(), lambda: now, environ=everything, patience=patience)) as google:
         yield google
 
 

@@ -20,7 +20,7 @@ from tests.clouds.aws_stand_in import (
 
 from packer_publisher.clouds.aws import AWS
 from packer_publisher.errors import Rejected
-from packer_publisher.image import Artifact, ImageRef, ImageState, Platform
+from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
 from packer_publisher.local.aws import LocalAccount, LocalAWS
 
 
@@ -327,6 +327,28 @@ def test_a_scan_lists_own_tagged_images_of_a_window(account: LocalAccount) -> No
     assert {old, new} == everything
     assert [new] == window
     assert {} == cloud.denied
+
+
+def test_a_survey_finds_what_a_scan_finds(account: LocalAccount) -> None:
+    """Region by region, in the same window, with the account that STS tells."""
+    account.create("base-1", TAGS, created=minutes(90 * 24 * 60))
+    new = account.create("base-2", TAGS, region="eu-west-1", created=minutes(30))
+    account.create("base-3", {}, created=minutes(30))
+    cloud = aws(account)
+
+    scopes = cloud.scopes(soon())
+    found = {
+        scope.region: [
+            entry.ref.identifier
+            for entry in cloud.survey(scope, minutes(60), NOW, tagged=True)
+            if isinstance(entry, Image)
+        ]
+        for scope in scopes
+    }
+
+    assert {account.account_id} == {scope.owner_id for scope in scopes}
+    assert {"eu-west-1": [new], "us-east-1": [], "us-west-2": []} == found
+    assert [new] == [image.ref.identifier for image in cloud.scan(minutes(60), NOW, soon())]
 
 
 def test_a_build_is_found_by_configured_keys(account: LocalAccount) -> None:

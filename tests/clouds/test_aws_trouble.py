@@ -6,7 +6,6 @@ import socket
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache
 
 import boto3
 import pytest
@@ -17,12 +16,14 @@ from tests.clouds.aws_stand_in import (
     Request,
     ancestry,
     error,
+    forget_credentials,
     image_xml,
     images,
     minutes,
     policy,
     regions,
     scripted_ec2,
+    session,
     soon,
 )
 
@@ -49,18 +50,7 @@ Script = Callable[[Request], Answer]
 
 @pytest.fixture(autouse=True)
 def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_PROFILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
-    monkeypatch.setenv("AWS_CONFIG_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nonexistent")
-    monkeypatch.setenv("AWS_REGION", "us-east-1")
-
-
-@cache
-def session() -> boto3.Session:
-    """Return one session for all tests: each new one reads the whole EC2 model again."""
-    return boto3.Session(aws_access_key_id="AKIAFAKE", aws_secret_access_key="fake-secret")
+    forget_credentials(monkeypatch)
 
 
 def cloud(*names: str) -> AWS:

@@ -175,10 +175,11 @@ def test_a_scan_passes_over_what_is_no_image(arm: Arm, azure: Azure) -> None:
     assert (True, Rejected) == (identifier.endswith("/images/web 1"), type(problem))
 
 
-def test_a_scan_ends_where_azure_throttles(arm: Arm, azure: Azure) -> None:
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_scan_ends_where_azure_throttles(status: int, arm: Arm, azure: Azure) -> None:
     """Azure asks to wait, with all images: to go on would cost the same again for each of them."""
     managed_image(arm, "web-1")
-    arm.fail(429, "TooManyRequests", retry_after=30, path="/images/web-1")
+    arm.fail(status, "TooManyRequests", retry_after=30, path="/images/web-1")
 
     with pytest.raises(CloudTrouble) as raised:
         scanned(azure)
@@ -193,3 +194,26 @@ def test_a_scan_without_time_is_trouble(arm: Arm, azure: Azure) -> None:
 
     with pytest.raises(CloudTrouble, match=r"No time was left to ask Azure for .*/images/web-1"):
         list(azure.scan(SINCE, UNTIL, soon(3.4)))
+
+
+def test_a_scan_ends_where_credentials_expire(arm: Arm, azure: Azure) -> None:
+    """They are the same for all images: the others would only be refused, too."""
+    managed_image(arm, "web-1")
+    managed_image(arm, "web-2")
+    arm.fail(401, "ExpiredAuthenticationToken", path="/images/web-1")
+
+    with pytest.raises(CredentialsTrouble, match=r"/images/web-1 \(HTTP 401 ExpiredAuthenticationToken\)\.$"):
+        scanned(azure)
+
+    assert {} == azure.broken
+
+
+def test_a_scan_asks_once_for_what_several_images_share(arm: Arm, azure: Azure) -> None:
+    """The definition of two versions, and the managed image that a version has brought already."""
+    gallery_version(arm, "1.0.0")
+    gallery_version(arm, "1.0.1")
+    gallery_version(arm, "1.0.2", source=managed_image(arm, "source"))
+
+    assert ["gal/web/1.0.0", "gal/web/1.0.1", "source"] == scanned(azure)
+    paths = [path.lower() for path in arm.asked]
+    assert [1, 1] == [sum(path.endswith(end) for path in paths) for end in ("/gal/images/web", "/images/source")]

@@ -20,7 +20,7 @@ from tests.clouds.gcp_stand_in import LABELS, NOW, OLD, Soon, Switchboard, googl
 
 from packer_publisher.clouds.gcp import GoogleCloud
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Trouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Forbidden, Trouble
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.server import serving
 from packer_publisher.policy import Policy
@@ -65,7 +65,7 @@ def test_a_missing_permission_is_a_matter_of_credentials(compute: ComputeEngine,
     """403 is asked once and says which permissions to grant where."""
     compute.deny("img-proj")
     problem = trouble(google)
-    assert (CredentialsTrouble, ROLE) == (type(problem), problem.remedy)
+    assert (Forbidden, ROLE) == (type(problem), problem.remedy)
     assert f"Google Cloud refused to show {IMAGE} (HTTP 403 forbidden)." == str(problem)
     assert 1 == len(compute.asked)
 

@@ -1,13 +1,13 @@
 """Amazon EC2: describe one image, gather the regions of its build, list what an account has; nothing is ever changed.
 
 Needs ec2:DescribeImages and ec2:DescribeRegions, and uses ec2:GetImageAncestry where it is allowed. What is gone is
-judged for the credentials' own account alone, which STS tells to everybody (GetCallerIdentity takes no permission).
+judged for the credentials' own account alone, and a survey lists that one: STS tells it to everybody (GetCallerIdentity
+takes no permission).
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -17,35 +17,30 @@ from packer_publisher.clouds.aws_calls import Absent, Clients, Denied, Unsupport
 from packer_publisher.clouds.aws_events import read_event as read_event
 from packer_publisher.clouds.aws_gather import View, assemble, is_intermediary
 from packer_publisher.clouds.aws_images import Found, is_ami_id, read_image, read_parent
+from packer_publisher.clouds.aws_regions import Regions
+from packer_publisher.clouds.aws_survey import PAGE, SURVEY_PAGE, creation_filter, pages, read, tag_filter
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Rejected, Trouble
-from packer_publisher.image import Image, ImageRef, Platform
+from packer_publisher.errors import ConfigurationError, Rejected, Trouble
+from packer_publisher.image import Image, ImageRef, ImageState, Platform, Scope, Unread
+from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Policy
 from packer_publisher.wording import listed, shown
 
 if TYPE_CHECKING:
     from boto3 import Session
-    from mypy_boto3_ec2.type_defs import FilterTypeDef, ImageTypeDef
-
-PAGE = 200
-"""Images per page: a page of this size is parsed in a few milliseconds and stays small in memory."""
+    from mypy_boto3_ec2.type_defs import DescribeImagesResultTypeDef, FilterTypeDef, ImageTypeDef
 
 WORKERS = 8
 """Regions asked at the same time; an account has 17 by default."""
-
-REGIONS_KEPT = 3600.0
-"""Seconds for which the list of regions is believed: a region that is enabled later must show up without a restart."""
-
-SCAN_CALL_SECONDS = 60.0
-"""The time for one page of a scan that was given no deadline."""
 
 
 class AWS:
     """One account's images in all its regions, seen with one set of credentials; fit to be shared by threads.
 
-    ``policy.regions`` are the regions to gather and scan in; empty: those that are enabled. ``session_factory`` gives
-    other credentials than boto3 finds by itself. The endpoint is AWS_ENDPOINT_URL where set (botocore reads it).
+    ``policy.regions`` are the regions to gather, scan and survey; empty: those that are enabled. ``session_factory``
+    gives other credentials than boto3 finds by itself. The endpoint is AWS_ENDPOINT_URL where set (botocore reads it).
+    ``patience`` is that of a survey.
     ``denied`` tells, per region, the last refusal that was not an error: such a region is not ours. ``broken`` holds
     what is wrong with the images that the last scan passed over, by their ids.
     """
@@ -58,14 +53,15 @@ class AWS:
         *,
         session_factory: Callable[[], Session] | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        patience: Patience = SURVEY,
     ) -> None:
         self.policy = policy
         self.denied: dict[str, str] = {}
         self.broken: dict[str, Rejected | Trouble] = {}
         self._clients = Clients(session_factory)
+        self._regions = Regions(self._clients)
         self._now = now
-        self._regions: dict[str, bool] = {}  # name -> enabled for this account
-        self._regions_read = 0.0
+        self._patience = patience
 
     def describe(self, ref: ImageRef, deadline: Deadline) -> Image | None:
         """Return the image, disabled ones too, with its real owner in ``ref``; None when EC2 knows no such image.
@@ -118,7 +114,7 @@ class AWS:
 
     def speaks_for(self, owner_id: str, deadline: Deadline) -> bool:
         """Return whether the credentials are the account's own: an AMI id does not tell to which one it belongs."""
-        return self._clients.account(deadline) == owner_id
+        return self._clients.account(self._clients.home(), deadline) == owner_id
 
     def scan(self, since: datetime | None, until: datetime | None, deadline: Deadline) -> Iterator[Image]:
         """Yield the account's own images that carry a fingerprint tag and were created in ``[since, until)``.
@@ -127,26 +123,64 @@ class AWS:
         that denies access is entered in ``denied`` and passed over, an image that EC2 describes without what every AMI
         has in ``broken``. Raises CredentialsTrouble where all regions deny access, else as ``gather``.
         """
-        tagged: FilterTypeDef = {"Name": "tag-key", "Values": list(self.policy.contract.keys["fingerprint"])}
-        regions = sorted(self.policy.regions or self._enabled(self._clients.home(), deadline))
+        fingerprints = [tag_filter(self.policy.contract, "fingerprint")]
+        regions = sorted(self.policy.regions or self._regions.enabled(self._clients.home(), deadline))
         open_regions = 0
         self.broken.clear()
         for region in regions:
             try:
-                for description in self._pages(region, [tagged], deadline):
-                    try:
-                        image = read_image(description, region).image
-                    except CloudTrouble as problem:
-                        self.broken[shown(description.get("ImageId", "")) or region] = problem
-                        continue
-                    if (since is None or image.created_at >= since) and (until is None or image.created_at < until):
-                        yield image
+                for found in read(self._pages(region, fingerprints, deadline), region, since, until):
+                    if isinstance(found, Image):
+                        yield found
+                    else:
+                        identifier, problem = found
+                        self.broken[identifier] = problem
                 open_regions += 1
             except Denied as denied:
                 self.denied[region] = denied.code
                 last = denied
         if regions and not open_regions:
             raise last.as_trouble() from last
+
+    def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:
+        """Return the regions of the credentials' account that ``only`` names, else the configured ones, sorted.
+
+        Where none are configured, it is those that are enabled. Raises ConfigurationError where ``only`` names one
+        that AWS does not have or that is not enabled, or no region can be asked; else as :meth:`describe`.
+        """
+        named = frozenset(only)
+        ask = self._clients.home(default=min(named or self.policy.regions, default=""))
+        account = self._clients.account(ask, deadline)
+        if not named <= set(self.policy.regions):
+            unknown, closed = self._regions.closed(named, ask, deadline)
+            if unknown or closed:
+                names = listed(sorted(unknown or closed))
+                raise ConfigurationError(
+                    f"AWS has no region {names}." if unknown else f"AWS account {account} has not enabled {names}.",
+                    remedy="`aws ec2 describe-regions` lists those that are enabled",
+                )
+        regions = named or self.policy.regions or self._regions.enabled(ask, deadline)
+        return tuple(sorted(Scope(Platform.AWS, account, region) for region in set(regions)))
+
+    def survey(
+        self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
+    ) -> Iterator[Image | Unread]:
+        """Yield a region's images, deprecated ones as available, ``whole`` None.
+
+        A deregistered one, which EC2 may show for a while, is left out. The filters of EC2 know upper from lower case:
+        what carries a contract key in another spelling only is left out with ``tagged``. A region that is not enabled
+        says AuthFailure, as EC2 does for keys that were deleted meanwhile: Forbidden, both.
+        The rest is as in :class:`~packer_publisher.protocols.Survey`.
+        """
+        try:
+            for found in read(self._everything(scope.region, since, until, tagged=tagged), scope.region, since, until):
+                if not isinstance(found, Image):
+                    identifier, problem = found
+                    yield Unread(scope, identifier, str(problem), problem.remedy)
+                elif found.state is not ImageState.GONE:
+                    yield found
+        except Denied as denied:
+            raise denied.as_trouble() from denied
 
     def _look(self, image: Image, placement: Placement, deadline: Deadline) -> View:
         own = image.ref.region
@@ -161,7 +195,7 @@ class AWS:
             closed = dict.fromkeys(self._not_enabled(image, named, deadline), "is not enabled in this account")
             regions = named - closed.keys()
         else:
-            regions = {own, *(self.policy.regions or self._enabled(own, deadline))}
+            regions = {own, *(self.policy.regions or self._regions.enabled(own, deadline))}
         found: list[Found] = []
         with ThreadPoolExecutor(min(WORKERS, len(regions)), thread_name_prefix="ec2") as pool:
             futures = {
@@ -208,55 +242,45 @@ class AWS:
         # A deregistered image gives an empty list for a while, before EC2 forgets it (API reference, DescribeImages).
         return next((read_image(found, ref.region).image for found in answer["Images"]), None)
 
-    def _pages(self, region: str, filters: list[FilterTypeDef], deadline: Deadline | None) -> Iterator[ImageTypeDef]:
-        """Yield the account's own images that match; the deadline holds each page, or all of them where given."""
-        token: dict[str, Any] = {}
-        while True:
-            limit = deadline or Deadline.after(SCAN_CALL_SECONDS)
-            with within(limit, region):
-                client = self._clients.client(region, limit)
-                page = client.describe_images(Owners=["self"], Filters=filters, MaxResults=PAGE, **token)
-            yield from page["Images"]
-            if not page.get("NextToken"):
-                return
-            token = {"NextToken": page["NextToken"]}
+    def _pages(self, region: str, filters: list[FilterTypeDef], deadline: Deadline) -> Iterator[ImageTypeDef]:
+        """Yield the account's own images that match; the deadline holds all pages."""
 
-    def _enabled(self, ask: str, deadline: Deadline | None) -> Iterable[str]:
-        return [name for name, enabled in self._read_regions(ask, deadline).items() if enabled]
+        def ask(token: dict[str, Any]) -> DescribeImagesResultTypeDef:
+            with within(deadline, region):
+                client = self._clients.client(region, deadline)
+                return client.describe_images(Owners=["self"], Filters=filters, MaxResults=PAGE, **token)
 
-    def _not_enabled(self, image: Image, named: set[str], deadline: Deadline) -> set[str]:
+        return pages(ask)
+
+    def _everything(
+        self, region: str, since: datetime | None, until: datetime | None, *, tagged: bool
+    ) -> Iterator[ImageTypeDef]:
+        """Yield the account's own images, disabled ones too; each page is asked for with patience."""
+        filters = [*creation_filter(since, until, self._now())]
+        if tagged:
+            filters.append(tag_filter(self.policy.contract, *self.policy.contract.keys))
+
+        def ask(token: dict[str, Any]) -> DescribeImagesResultTypeDef:
+            return self._clients.ask(
+                region,
+                self._patience,
+                lambda client: client.describe_images(
+                    Owners=["self"], Filters=filters, MaxResults=SURVEY_PAGE, IncludeDisabled=True, **token
+                ),
+            )
+
+        return pages(ask)
+
+    def _not_enabled(self, image: Image, named: set[str], deadline: Deadline) -> frozenset[str]:
         """Return the named regions that are known but not enabled; Rejected for those that AWS does not have."""
-        regions = self._read_regions(image.ref.region, deadline)
-        if not all(regions.get(name) for name in named):
-            regions = self._read_regions(image.ref.region, deadline, again=True)
-        unknown = sorted(named - regions.keys())
+        unknown, closed = self._regions.closed(named, image.ref.region, deadline)
         if unknown:
             raise Rejected(
-                f"{image.at}: {self.policy.contract.keys['regions'][0]} names {listed(unknown)}, unknown to AWS",
+                f"{image.at}: {self.policy.contract.keys['regions'][0]} names {listed(sorted(unknown))}, "
+                "unknown to AWS",
                 remedy="correct the tag on the images; `aws ec2 describe-regions --all-regions` lists the names",
             )
-        return {name for name in named if not regions[name]}
-
-    def _read_regions(self, ask: str, deadline: Deadline | None, *, again: bool = False) -> dict[str, bool]:
-        if self._regions and not again and time.monotonic() - self._regions_read < REGIONS_KEPT:
-            return self._regions
-        limit = deadline or Deadline.after(SCAN_CALL_SECONDS)
-        try:
-            with within(limit, ask):
-                answer = self._clients.client(ask, limit).describe_regions(AllRegions=True)
-        except Denied as denied:
-            raise CredentialsTrouble(
-                f"AWS region {ask} denied access to the list of regions ({denied.code})",
-                remedy="allow ec2:DescribeRegions, or name the regions in PUBLISHER_REGIONS",
-            ) from denied
-        # Named by AWS's own words; a status that is new counts as enabled, and the region itself then tells.
-        self._regions = {
-            region["RegionName"]: region.get("OptInStatus") != "not-opted-in"
-            for region in answer["Regions"]
-            if "RegionName" in region
-        }
-        self._regions_read = time.monotonic()
-        return self._regions
+        return closed
 
     def _parent(self, copy: ImageRef, deadline: Deadline) -> str | None:
         """Return the image that a copy was built from, where EC2 may tell; the build is complete without it."""

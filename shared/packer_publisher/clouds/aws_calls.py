@@ -1,4 +1,4 @@
-"""Calls to EC2 through boto3: clients, time-outs, retries and errors; the only module that knows botocore's errors.
+"""Calls to EC2 and STS through boto3: clients, time-outs, retries, errors; nobody else knows botocore's errors.
 
 boto3 is imported with the first call, because most events are not ours and need none.
 """
@@ -6,22 +6,28 @@ boto3 is imported with the first call, because most events are not ours and need
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from itertools import count
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from packer_publisher import __version__
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Forbidden
 from packer_publisher.wording import shown
 
 if TYPE_CHECKING:
     from boto3 import Session
+    from botocore.exceptions import ClientError
     from mypy_boto3_ec2 import EC2Client
+
+    from packer_publisher.patience import Patience
+
+T = TypeVar("T")
 
 ATTEMPTS = 3
 """How often botocore tries one call, the first time included (its standard mode waits 0 to 2 s in between)."""
@@ -59,10 +65,11 @@ _deadline: ContextVar[Deadline] = ContextVar("deadline")
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """The time-outs of a client, in seconds; ``whole`` is the longest that one attempt lasts."""
+    """The time-outs of a client, in seconds, and how often it tries by itself."""
 
     connect: float
     read: float
+    attempts: int = ATTEMPTS
 
     @property
     def whole(self) -> float:
@@ -72,6 +79,7 @@ class Pace:
 
 USUAL = Pace(2.0, 8.0)
 HURRIED = Pace(1.0, 2.0)
+SURVEYING = Pace(5.0, 30.0, attempts=1)  # :meth:`Clients.ask` counts; botocore's own pauses end after seconds
 
 
 class Denied(Exception):
@@ -82,9 +90,9 @@ class Denied(Exception):
         self.region = region
         self.code = code
 
-    def as_trouble(self) -> CredentialsTrouble:
-        """Return the same where no other region can stand in: then it is the credentials."""
-        return CredentialsTrouble(f"AWS region {self.region} denied access ({self.code})", remedy=_PERMISSIONS)
+    def as_trouble(self) -> Forbidden:
+        """Return the same where no other region can stand in for it."""
+        return Forbidden(f"AWS region {self.region} denied access ({self.code})", remedy=_PERMISSIONS)
 
 
 class Absent(Exception):
@@ -102,8 +110,21 @@ class Unsupported(CloudTrouble):
         self.code = code
 
 
+class Busy(CloudTrouble):
+    """AWS throttles, fails or is silent: the next try may succeed.
+
+    ``doubted`` is what hardly passes by itself, such as a name that DNS does not know.
+    """
+
+    def __init__(
+        self, message: str, *, remedy: str = "", retry_after: float | None = None, doubted: bool = False
+    ) -> None:
+        super().__init__(message, remedy=remedy, retry_after=retry_after)
+        self.doubted = doubted
+
+
 class Clients:
-    """EC2 clients of one account, one per region and pace, made once and shared by threads.
+    """EC2 clients of one account, one per region and pace, made once and shared by threads (boto3's clients may be).
 
     The endpoint comes from AWS_ENDPOINT_URL, credentials from where boto3 finds them or from ``session_factory``.
     Every method raises ConfigurationError where boto3 cannot make a client of what the environment says.
@@ -112,60 +133,68 @@ class Clients:
     def __init__(self, session_factory: Callable[[], Session] | None = None) -> None:
         self._session_factory = session_factory
         self._session: Session | None = None
-        self._clients: dict[tuple[str, Pace], EC2Client] = {}
+        self._clients: dict[tuple[str, str, Pace], Any] = {}
         self._account = ""
         self._lock = Lock()  # a boto3 session must not make two clients at once; a finished client may be shared
 
-    def home(self) -> str:
-        """Return the region of the environment (AWS_REGION, as Lambda sets it, or boto3's default).
+    def home(self, default: str = "") -> str:
+        """Return the region of the environment (AWS_REGION, as Lambda sets it, or boto3's default), else ``default``.
 
-        Raises ConfigurationError where there is none.
+        Raises ConfigurationError where there is none, CredentialsTrouble where a profile is named that there is not.
         """
-        with self._lock:
-            region = os.environ.get("AWS_REGION") or self._open().region_name
+        with self._lock, translated("of the environment"):
+            region = os.environ.get("AWS_REGION") or self._open().region_name or default
         if not region:
             raise ConfigurationError("no AWS region is set", remedy="set AWS_REGION, or name the regions")
         return region
 
-    def account(self, deadline: Deadline) -> str:
-        """Return the account of the credentials, asked for once. Raises CredentialsTrouble and CloudTrouble."""
+    def client(self, region: str, deadline: Deadline, pace: Pace | None = None) -> EC2Client:
+        """Return a client for EC2 whose attempts fit into what is left of the deadline.
+
+        Raises CloudTrouble where none can.
+        """
+        client: EC2Client = self._client("ec2", region, deadline, pace)
+        return client
+
+    def account(self, region: str, deadline: Deadline) -> str:
+        """Return the account that the credentials belong to, asked once of a region's STS; no permission is needed."""
         if not self._account:
-            home = self.home()
-            left = deadline.remaining()
-            if left < HURRIED.whole:
-                raise CloudTrouble(f"not enough time is left to ask AWS region {shown(home)}")
             try:
-                with within(deadline, home):
-                    client = self._identity_client(home, USUAL if left >= USUAL.whole else HURRIED)
-                    self._account = client.get_caller_identity()["Account"]
+                with within(deadline, region):
+                    self._account = str(self._client("sts", region, deadline).get_caller_identity()["Account"])
             except Denied as denied:
                 raise denied.as_trouble() from denied
         return self._account
 
-    def _identity_client(self, region: str, pace: Pace) -> Any:
-        from botocore.config import Config
+    def ask(self, region: str, patience: Patience, call: Callable[[EC2Client], T]) -> T:
+        """Return the answer of one call to EC2, which is put again with patience where AWS is only busy.
 
-        config = Config(
-            connect_timeout=pace.connect,
-            read_timeout=pace.read,
-            retries={"mode": "standard", "total_max_attempts": 1},  # the event comes again
-        )
-        with self._lock:
-            return self._open().client("sts", region_name=region, config=config)
+        Raises as :func:`translated`.
+        """
+        deadline = patience.begin()
+        for attempt in count(1):
+            try:
+                with within(deadline, region):
+                    return call(self.client(region, deadline, SURVEYING))
+            except Busy as trouble:
+                wait = patience.pause(attempt, trouble.retry_after, doubted=trouble.doubted)
+                if wait is None or not deadline.pause(wait):
+                    text = f"{trouble}, {attempt} tries" if attempt > 1 else str(trouble)
+                    raise CloudTrouble(text, remedy=trouble.remedy, retry_after=trouble.retry_after) from trouble
+        raise AssertionError("unreachable: the last try returns or raises")
 
-    def client(self, region: str, deadline: Deadline) -> EC2Client:
-        """Return a client whose attempts fit into what is left of the deadline. Raises CloudTrouble where none can."""
+    def _client(self, service: str, region: str, deadline: Deadline, pace: Pace | None = None) -> Any:
         left = deadline.remaining()
         if left < HURRIED.whole:
             raise CloudTrouble(f"not enough time is left to ask AWS region {shown(region)}")
-        pace = USUAL if left >= USUAL.whole else HURRIED
+        pace = pace or (USUAL if left >= USUAL.whole else HURRIED)
         with self._lock, translated(region):
-            key = (region, pace)
+            key = (service, region, pace)
             if key not in self._clients:
-                self._clients[key] = self._make(region, pace)
+                self._clients[key] = self._make(service, region, pace)
             return self._clients[key]
 
-    def _make(self, region: str, pace: Pace) -> EC2Client:
+    def _make(self, service: str, region: str, pace: Pace) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError
 
@@ -178,11 +207,12 @@ class Clients:
         config = Config(
             connect_timeout=pace.connect,
             read_timeout=pace.read,
-            retries={"mode": "standard", "total_max_attempts": ATTEMPTS},
+            retries={"mode": "standard", "total_max_attempts": pace.attempts},
             user_agent_extra=f"packer-publisher/{__version__}",
         )
         try:
-            client = self._open().client("ec2", region_name=region, config=config)
+            session: Any = self._open()  # typed for the services that have types installed
+            client = session.client(service, region_name=region, config=config)
             endpoint = urlsplit(client.meta.endpoint_url)
             reachable = endpoint.scheme in ("http", "https") and endpoint.port != 0  # botocore looks when it signs
         except BotoCoreError:
@@ -191,7 +221,7 @@ class Clients:
             reachable = False
         if not reachable:
             raise _no_endpoint()
-        client.meta.events.register("before-send.ec2", hold_to_deadline)
+        client.meta.events.register(f"before-send.{service}", hold_to_deadline)
         return client
 
     def _open(self) -> Session:
@@ -220,14 +250,16 @@ def within(deadline: Deadline, region: str) -> Iterator[None]:
 def translated(region: str) -> Iterator[None]:
     """Turn botocore's errors into ours.
 
-    Raises CredentialsTrouble (expired, invalid or missing credentials), CloudTrouble (unreachable, throttled, anything
-    unexpected; :class:`Unsupported` is one), and for the caller to judge :class:`Denied` and :class:`Absent`.
+    Raises CredentialsTrouble (expired, invalid or missing credentials), CloudTrouble (anything unexpected;
+    :class:`Busy` and :class:`Unsupported` are), and for the caller to judge :class:`Denied` and :class:`Absent`.
     """
     from botocore.exceptions import (
         BotoCoreError,
         ClientError,
+        ConnectTimeoutError,
         CredentialRetrievalError,
         EndpointConnectionError,
+        HTTPClientError,
         NoCredentialsError,
         PartialCredentialsError,
         ProfileNotFound,
@@ -240,7 +272,7 @@ def translated(region: str) -> Iterator[None]:
     try:
         yield
     except ClientError as error:
-        raise _translate(region, error.response.get("Error", {}).get("Code", ""), error) from error
+        raise _translate(region, error) from error
     except (
         CredentialRetrievalError,
         NoCredentialsError,
@@ -252,16 +284,23 @@ def translated(region: str) -> Iterator[None]:
         name = type(error).__name__
         raise CredentialsTrouble(f"AWS credentials were not found or not usable ({name})", remedy=_MEND) from error
     except EndpointConnectionError as error:
-        raise CloudTrouble(
-            f"AWS region {shown(region)} could not be reached", remedy="check the region's name, DNS and the way out"
+        raise Busy(
+            f"AWS region {shown(region)} could not be reached",
+            remedy="check the region's name, DNS and the way out",
+            doubted=True,
         ) from error
     except ProxyConnectionError as error:
-        raise CloudTrouble(
-            f"AWS region {shown(region)} could not be reached through the proxy", remedy="check HTTPS_PROXY"
+        raise Busy(
+            f"AWS region {shown(region)} could not be reached through the proxy",
+            remedy="check HTTPS_PROXY",
+            doubted=True,
         ) from error
     except (BotoCoreError, ResponseParserError) as error:
         # The texts of these errors may hold a URL or a header; the type says enough and is safe to log.
-        raise CloudTrouble(f"AWS region {shown(region)} did not answer usefully ({type(error).__name__})") from error
+        raise Busy(
+            f"AWS region {shown(region)} did not answer usefully ({type(error).__name__})",
+            doubted=not isinstance(error, ConnectTimeoutError | HTTPClientError),
+        ) from error
 
 
 def _no_endpoint() -> ConfigurationError:
@@ -273,8 +312,10 @@ def _no_endpoint() -> ConfigurationError:
     )
 
 
-def _translate(region: str, code: str, error: Exception) -> Exception:
+def _translate(region: str, error: ClientError) -> Exception:
     where = f"AWS region {shown(region)}"
+    code = error.response.get("Error", {}).get("Code", "")
+    about: Mapping[str, Any] = error.response.get("ResponseMetadata", {})
     if code in NOT_FOUND:
         return Absent(code)
     if code in DENIALS:
@@ -283,6 +324,17 @@ def _translate(region: str, code: str, error: Exception) -> Exception:
         return CredentialsTrouble(f"{where} refused the credentials ({code})", remedy=_MEND)
     if code in ("InvalidAction", "UnknownOperation", "UnsupportedOperation"):
         return Unsupported(region, code)
+    after = _seconds(about.get("HTTPHeaders", {}).get("retry-after", ""))
     if any(word in code for word in _THROTTLES):
-        return CloudTrouble(f"{where} throttles ({code}), {ATTEMPTS} tries", remedy="nothing to do, it is tried again")
-    return CloudTrouble(f"{where} answered {shown(code or type(error).__name__)}")
+        tries = f", {about['RetryAttempts'] + 1} tries" if about.get("RetryAttempts") else ""
+        remedy = "nothing to do, it is tried again"
+        return Busy(f"{where} throttles ({code}){tries}", remedy=remedy, retry_after=after)
+    text = f"{where} answered {shown(code or type(error).__name__)}"
+    return Busy(text, retry_after=after) if about.get("HTTPStatusCode", 0) >= 500 else CloudTrouble(text)
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        return max(0.0, float(text))
+    except ValueError:
+        return None

@@ -4,20 +4,27 @@ Everything here reads. The SDK's own pipeline is not used as it comes: its retry
 long it is, its redirect policy follows other hosts, and ``ARMAutoResourceProviderRegistrationPolicy`` answers a 409
 by registering a resource provider in the subscription, which would be a write (azure-core ``RetryPolicyBase``,
 azure-mgmt-core ``policies/_base.py``). So the policies are listed one by one, and retries are counted here, within
-the invocation's deadline.
+the patience of whoever asks.
 """
 
 from __future__ import annotations
 
-import ipaddress
-import os
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import quote, urlsplit
 
+from packer_publisher.clouds.azure_credentials import (
+    ENDPOINT_VARIABLE,
+    NOBODY,
+    found_credential,
+    loopback,
+    require_authorities,
+)
 from packer_publisher.clouds.azure_ids import GalleryVersionId, ManagedImageId
-from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Trouble
-from packer_publisher.wording import listed, shown
+from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Forbidden, Trouble
+from packer_publisher.wording import shown
 
 if TYPE_CHECKING:
     from azure.core.credentials import TokenCredential
@@ -25,27 +32,30 @@ if TYPE_CHECKING:
     from azure.mgmt.compute import ComputeManagementClient
     from azure.mgmt.compute.models import GalleryImage, GalleryImageVersion, Image
 
-    from packer_publisher.deadline import Deadline
+    from packer_publisher.patience import Patience
+
 
 T = TypeVar("T")
 R = TypeVar("R", bound="Mapping[str, Any]")
 
-ENDPOINT_VARIABLE = "PUBLISHER_ARM_ENDPOINT"
 _PUBLIC_ENDPOINT = "https://management.azure.com"
 _SCOPE = "https://management.azure.com/.default"
 _RESOURCES_API = "2021-04-01"
-_TRIES = 3  # a read may be repeated without harm; the platform repeats the whole event later
-_PAUSE = 1.0  # seconds before the second try, doubled for each further one
-_LONGEST_PAUSE = 10.0  # a longer Retry-After is the platform's business, not this invocation's
+_SUBSCRIPTIONS_API = "2022-12-01"
+_NO_SUBSCRIPTION = "none"  # the SDK insists on one; the list of subscriptions lies in none
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
-LEAST_SECONDS = 0.5  # with less time left nothing is begun
-_CREDENTIALS = ("AZURE_AUTHORITY_HOST", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_TENANT_ID", "AZURE_TOKEN_CREDENTIALS")
+_LEAST_SECONDS = 0.5  # with less time left nothing is begun
+_NOT_SHOWN = ("SubscriptionNotFound", "InvalidAuthenticationTokenTenant")  # not to this identity, or its tenant
 _ROLE = "give the function's identity the role that infra/azure defines (read images, galleries and resources)"
 
 
+class Unavailable(CloudTrouble):
+    """Azure throttles, is silent, or there was no time to ask: that is not about the one image asked for."""
+
+
 class Arm:
-    """A reader of Azure Resource Manager, shared by all calls of a process.
+    """A reader of Azure Resource Manager, shared by all calls and threads of a process.
 
     ``credential`` None means: the managed identity inside Azure (the platform sets ``IDENTITY_ENDPOINT``), else
     whatever ``DefaultAzureCredential`` finds. ``environ`` may name a stand-in in ``PUBLISHER_ARM_ENDPOINT``: plain
@@ -55,27 +65,29 @@ class Arm:
     def __init__(self, credential: TokenCredential | None, environ: Mapping[str, str]) -> None:
         self._credential = credential
         self._environ = environ
-        self._stand_in = _loopback(environ.get(ENDPOINT_VARIABLE, ""))
+        self._stand_in = loopback(environ.get(ENDPOINT_VARIABLE, ""))
         self._clients: dict[str, ComputeManagementClient] = {}
+        self._lock = Lock()  # a client, once open, is for all threads; two of them must not open one
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        while self._clients:
-            self._clients.popitem()[1].close()
+        with self._lock:
+            while self._clients:
+                self._clients.popitem()[1].close()
 
-    def managed_image(self, image: ManagedImageId, deadline: Deadline) -> Image | None:
+    def managed_image(self, image: ManagedImageId, patience: Patience) -> Image | None:
         """Return a managed image, None when Azure says that there is none; Trouble as :meth:`_answer`."""
         return self._answer(
             image.spelled,
-            deadline,
+            patience,
             lambda limits: _checked(self._client(image.subscription).images.get(image.group, image.name, **limits)),
         )
 
-    def gallery_version(self, image: GalleryVersionId, deadline: Deadline) -> GalleryImageVersion | None:
+    def gallery_version(self, image: GalleryVersionId, patience: Patience) -> GalleryImageVersion | None:
         """Return a gallery image version with its replication status (which is left out unless asked for)."""
         return self._answer(
             image.spelled,
-            deadline,
+            patience,
             lambda limits: _checked(
                 self._client(image.subscription).gallery_image_versions.get(
                     image.group, image.gallery, image.definition, image.version, expand="ReplicationStatus", **limits
@@ -83,11 +95,11 @@ class Arm:
             ),
         )
 
-    def image_definition(self, image: GalleryVersionId, deadline: Deadline) -> GalleryImage | None:
+    def image_definition(self, image: GalleryVersionId, patience: Patience) -> GalleryImage | None:
         """Return the image definition that a gallery image version belongs to."""
         return self._answer(
             f"the image definition of {image.spelled}",
-            deadline,
+            patience,
             lambda limits: _checked(
                 self._client(image.subscription).gallery_images.get(
                     image.group, image.gallery, image.definition, **limits
@@ -96,7 +108,7 @@ class Arm:
         )
 
     def resources(
-        self, subscription: str, resource_type: str, deadline: Deadline, *, group: str = "", name: str = ""
+        self, subscription: str, resource_type: str, patience: Patience, *, group: str = "", name: str = ""
     ) -> Iterator[Mapping[str, Any]]:
         """Yield the subscription's resources of one type (in one group, of one name) with tags and ``createdTime``.
 
@@ -104,21 +116,32 @@ class Arm:
         finds (Microsoft's page of ``Resources - List``), and without createdTime every tagged image that ever was
         would have to be fetched. An entry may lack either field all the same.
         """
-        from azure.core.rest import HttpRequest
-
         within = f"/resourceGroups/{quote(group, safe='')}" if group else ""
         filters = f"resourceType eq '{resource_type}'" + (f" and name eq '{name}'" if name else "")
-        path = f"/subscriptions/{subscription}{within}/resources"
-        what = f"the list of {resource_type} in subscription {subscription}"
-        # send_request only fills in the endpoint of a relative address: "{endpoint}" is the client's own placeholder
-        request = HttpRequest(
-            "GET",
-            path,
-            params={"api-version": _RESOURCES_API, "$filter": filters, "$expand": "createdTime"},
+        return self._entries(
+            subscription,
+            f"/subscriptions/{subscription}{within}/resources",
+            {"api-version": _RESOURCES_API, "$filter": filters, "$expand": "createdTime"},
+            f"the list of {resource_type} in subscription {subscription}",
+            patience,
         )
+
+    def subscriptions(self, patience: Patience) -> Iterator[Mapping[str, Any]]:
+        """Yield the subscriptions of the credentials' tenant in which they have any role at all."""
+        parameters = {"api-version": _SUBSCRIPTIONS_API}
+        return self._entries("", "/subscriptions", parameters, "the list of subscriptions", patience)
+
+    def _entries(
+        self, subscription: str, path: str, parameters: Mapping[str, str], what: str, patience: Patience
+    ) -> Iterator[Mapping[str, Any]]:
+        """Yield the entries of a list, page after page; none is kept."""
+        from azure.core.rest import HttpRequest
+
+        # send_request only fills in the endpoint of a relative address: "{endpoint}" is the client's own placeholder
+        request = HttpRequest("GET", path, params=dict(parameters))
         seen: set[str] = set()
         while True:
-            page = self._page(request, subscription, what, deadline)
+            page = self._page(request, subscription, what, patience)
             entries = page.get("value")
             if not isinstance(entries, list):
                 raise CloudTrouble(f"Azure's answer to {what} holds no list.")
@@ -131,13 +154,13 @@ class Arm:
             seen.add(link)
             request = HttpRequest("GET", link)
 
-    def _page(self, request: Any, subscription: str, what: str, deadline: Deadline) -> Mapping[str, Any]:
+    def _page(self, request: Any, subscription: str, what: str, patience: Patience) -> Mapping[str, Any]:
         def ask(limits: Mapping[str, Any]) -> Any:
             response = self._client(subscription).send_request(request, **limits)
             response.raise_for_status()
             return response.json()
 
-        page = self._answer(what, deadline, ask)
+        page = self._answer(what, patience, ask)
         if not isinstance(page, Mapping):
             raise CloudTrouble(f"Azure gave no readable answer to {what}.")
         return page
@@ -146,24 +169,26 @@ class Arm:
         """Return whether a link leads to the host that it came from: the token goes nowhere else."""
         return _origin(link) == _origin(self._stand_in or _PUBLIC_ENDPOINT)
 
-    def _answer(self, what: str, deadline: Deadline, ask: Callable[[Mapping[str, Any]], T]) -> T | None:
+    def _answer(self, what: str, patience: Patience, ask: Callable[[Mapping[str, Any]], T]) -> T | None:
         """Return the answer of one read, None for a definite "there is none".
 
         ``ask`` is called with the time-outs of one request, again after a pause where that may help. Raises
-        CredentialsTrouble (no token, 401, 403) or CloudTrouble (anything else), never an error of the SDK, and never
-        with Azure's own error text: that quotes the caller's identity. ConfigurationError names the variables of
-        which the SDK can make nothing.
+        Forbidden (403), CredentialsTrouble (no token, 401) or CloudTrouble (anything else), never an error of the
+        SDK, and never with Azure's own error text: that quotes the caller's identity. ConfigurationError names the
+        variables of which the SDK can make nothing.
         """
         from azure.core.exceptions import AzureError, ClientAuthenticationError, HttpResponseError
 
-        for attempt in range(1, _TRIES + 1):
+        deadline = patience.begin()
+        for attempt in count(1):
             remaining = deadline.remaining()
-            if remaining < LEAST_SECONDS:
-                raise CloudTrouble(f"No time was left to ask Azure for {what}.")
+            if remaining < _LEAST_SECONDS:
+                raise Unavailable(f"No time was left to ask Azure for {what}.")
             limits: dict[str, Any] = {
                 "connection_timeout": min(_CONNECT_SECONDS, remaining),
                 "read_timeout": min(_READ_SECONDS, remaining),
             }
+            doubted = False
             try:
                 return ask(limits)
             except ClientAuthenticationError as error:  # ARM's 401, or no token to send at all
@@ -172,24 +197,25 @@ class Arm:
                 if _says_none(error):
                     return None
                 trouble = _trouble(what, error)
+                doubted = 400 <= (error.status_code or 0) < 500 and error.status_code not in (408, 409, 429)
             except AzureError as error:
-                trouble = CloudTrouble(f"Azure did not answer to a question for {what} ({type(error).__name__}).")
+                trouble = Unavailable(f"Azure did not answer to a question for {what} ({type(error).__name__}).")
             except ValueError:
                 trouble = CloudTrouble(f"Azure gave no readable answer to a question for {what}.")
+                doubted = True
             except OSError as error:  # what requests says, unwrapped, of a bundle of authorities that is not there
-                _require_authorities()
-                trouble = CloudTrouble(f"Azure did not answer to a question for {what} ({type(error).__name__}).")
-            wait = trouble.retry_after if trouble.retry_after is not None else _PAUSE * 2 ** (attempt - 1)
-            if attempt == _TRIES or isinstance(trouble, CredentialsTrouble) or wait > _LONGEST_PAUSE:
-                break
-            if not deadline.pause(wait):
-                break
-        raise trouble
+                require_authorities()
+                trouble = Unavailable(f"Azure did not answer to a question for {what} ({type(error).__name__}).")
+            wait = patience.pause(attempt, trouble.retry_after, doubted=doubted)
+            if isinstance(trouble, CredentialsTrouble) or wait is None or not deadline.pause(wait):
+                raise trouble
+        raise AssertionError("unreachable: the last try returns or raises")
 
     def _client(self, subscription: str) -> ComputeManagementClient:
-        if subscription not in self._clients:
-            self._clients[subscription] = self._open(subscription)
-        return self._clients[subscription]
+        with self._lock:
+            if subscription not in self._clients:
+                self._clients[subscription] = self._open(subscription)
+            return self._clients[subscription]
 
     def _open(self, subscription: str) -> ComputeManagementClient:
         from azure.core.pipeline import policies
@@ -203,17 +229,20 @@ class Arm:
             policies.ContentDecodePolicy(),
         ]
         if self._stand_in:
-            credential: Any = _NOBODY
+            credential: Any = NOBODY
         else:
-            credential = self._credential = self._credential or _found_credential(self._environ)
+            credential = self._credential = self._credential or found_credential(self._environ)
             chain.append(ARMChallengeAuthenticationPolicy(credential, _SCOPE))
-        return ComputeManagementClient(
+        client = ComputeManagementClient(
             credential,
-            subscription,
+            subscription or _NO_SUBSCRIPTION,
             base_url=self._stand_in or _PUBLIC_ENDPOINT,
             policies=chain,
             use_env_settings=not self._stand_in,  # a proxy never gets to see what is meant for loopback
         )
+        # Else the first request opens the session, and a second thread may meet it half made, with a proxy and
+        # retries of its own (azure-core, pipeline/transport/_requests_basic.py, RequestsTransport.open).
+        return client.__enter__()
 
 
 def _checked(resource: R) -> R:
@@ -246,11 +275,13 @@ def _says_none(error: HttpResponseError) -> bool:
 def _trouble(what: str, error: HttpResponseError) -> Trouble:
     status, code = error.status_code, _code(error)
     said = " ".join(filter(None, (f"HTTP {status}", shown(code, 64))))
-    if status in (401, 403) or code == "SubscriptionNotFound":
+    if status == 403 or code in _NOT_SHOWN:
+        return Forbidden(f"Azure refused to show {what} ({said}).", remedy=_ROLE)
+    if status == 401:
         return CredentialsTrouble(f"Azure refused to show {what} ({said}).", remedy=_ROLE)
     if status == 429:
         after = _retry_after(error)
-        return CloudTrouble(f"Azure throttles; it did not show {what} ({said}).", retry_after=after)
+        return Unavailable(f"Azure throttles; it did not show {what} ({said}).", retry_after=after)
     return CloudTrouble(f"Azure did not show {what} ({said}).", retry_after=_retry_after(error))
 
 
@@ -272,64 +303,3 @@ def _retry_after(error: HttpResponseError) -> float | None:
         return max(0.0, float(headers.get("Retry-After", "")))
     except ValueError:
         return None
-
-
-def _credential(environ: Mapping[str, str]) -> TokenCredential:
-    """Return the credential of the place this runs in; both kinds cost the same to import."""
-    from azure.identity import DefaultAzureCredential, ManagedIdentityCredential
-
-    limits: dict[str, Any] = {"retry_total": 1, "connection_timeout": _CONNECT_SECONDS, "read_timeout": 10.0}
-    if "IDENTITY_ENDPOINT" in environ:
-        return ManagedIdentityCredential(client_id=environ.get("AZURE_CLIENT_ID") or None, **limits)
-    return DefaultAzureCredential(**limits)
-
-
-def _found_credential(environ: Mapping[str, str]) -> TokenCredential:
-    """Return the credential; ConfigurationError where the SDK refuses to make one of what the environment says."""
-    try:
-        return _credential(environ)
-    except (ValueError, OSError) as error:  # an address that is not https, an unknown word, a missing certificate
-        named = listed([name for name in _CREDENTIALS if os.environ.get(name)]) or "the settings"
-        raise ConfigurationError(
-            f"No credential for Azure can be made of {named} ({type(error).__name__}).",
-            remedy="correct it, or leave it unset",
-        ) from None
-
-
-def _require_authorities() -> None:
-    """Raise ConfigurationError where a variable that requests obeys names a bundle that is not there."""
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if os.environ.get(name) and not os.path.exists(os.environ[name]):
-            raise ConfigurationError(
-                f"{name} names a bundle of certificate authorities that is not there.",
-                remedy="name a file in PEM format, or leave it unset",
-            )
-
-
-class _Nobody:
-    """The credential of the stand-in: the SDK insists on one, and it is never asked."""
-
-    def get_token(self, *scopes: str, **options: Any) -> Any:  # noqa: ARG002 - the protocol of azure-core
-        raise ConfigurationError(f"A token for {scopes} was asked for although {ENDPOINT_VARIABLE} names a stand-in.")
-
-
-_NOBODY = _Nobody()
-
-
-def _loopback(endpoint: str) -> str:
-    """Return the stand-in's address without a slash at its end, "" if none is set."""
-    if not endpoint:
-        return ""
-    parts = urlsplit(endpoint)
-    host = parts.hostname or ""
-    try:
-        local = host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if parts.scheme != "http" or not local or parts.username or parts.path.strip("/") or parts.query:
-        raise ConfigurationError(
-            f"{ENDPOINT_VARIABLE}={shown(endpoint)} is no stand-in: it must be http on loopback, "
-            "such as http://127.0.0.1:8080.",
-            remedy=f"unset {ENDPOINT_VARIABLE} to talk to Azure itself",
-        )
-    return endpoint.rstrip("/")

@@ -21,9 +21,10 @@ from packer_publisher.clouds.gcp_compute import Compute
 from packer_publisher.clouds.gcp_events import IMAGE, PROJECT, read_event, unwrap
 from packer_publisher.durations import format_duration
 from packer_publisher.errors import CloudTrouble, ConfigurationError, Rejected, Trouble
-from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
+from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform, Scope, Unread
+from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.placement import Placement, is_ours
-from packer_publisher.wording import shown
+from packer_publisher.wording import listed, shown
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -47,12 +48,12 @@ _PLACE = re.compile(r"[a-z][a-z0-9]*(?:-[a-z0-9]+)*")
 
 
 class GoogleCloud:
-    """Google Cloud's images, read through Compute Engine's API.
+    """Google Cloud's images, read through Compute Engine's API; fit to be shared by threads.
 
     ``clock`` tells how old an image is. ``credentials`` None means Application Default Credentials. ``environ``
-    (default: the process's) is looked at for ``PUBLISHER_COMPUTE_ENDPOINT`` and ``GOOGLE_CLOUD_PROJECT``. ``broken``
-    holds what is wrong with the images that the last scan passed over, by their self link; ``denied`` is for clouds
-    that are asked region by region, and stays empty.
+    (default: the process's) is looked at for ``PUBLISHER_COMPUTE_ENDPOINT`` and ``GOOGLE_CLOUD_PROJECT``. ``patience``
+    is that of a survey. ``broken`` holds what is wrong with the images that the last scan passed over, by their self
+    link; ``denied`` is for clouds that are asked region by region, and stays empty.
     """
 
     platform = Platform.GCE
@@ -63,12 +64,14 @@ class GoogleCloud:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         credentials: Credentials | None = None,
         environ: Mapping[str, str] | None = None,
+        patience: Patience = SURVEY,
     ) -> None:
         self._policy = policy
         self._clock = clock
         self._environ = os.environ if environ is None else environ
         self._compute = Compute(credentials, self._environ)
         self._open_projects: set[str] = set()
+        self._patience = patience
         self.denied: dict[str, str] = {}
         self.broken: dict[str, Rejected | Trouble] = {}
 
@@ -85,7 +88,7 @@ class GoogleCloud:
         where Google Cloud does not answer, and Rejected for a ``ref`` or a region label that names nothing.
         """
         _check(ref)
-        found = self._compute.image(ref.owner_id, ref.identifier, deadline)
+        found = self._compute.image(ref.owner_id, ref.identifier, Patience.until(deadline))
         if found is None:
             return None
         image = self._image(found, ref.owner_id)
@@ -112,7 +115,8 @@ class GoogleCloud:
         Raises CredentialsTrouble where it does not.
         """
         if owner_id not in self._open_projects:
-            next(self._compute.images(owner_id, self._filter(), deadline), None)
+            tagged = self._filter(("bucket", "fingerprint"))
+            next(self._compute.images(owner_id, tagged, Patience.until(deadline)), None)
             self._open_projects.add(owner_id)
         return True
 
@@ -134,22 +138,82 @@ class GoogleCloud:
         until = min(until or settled, settled)
         self.broken.clear()
         for project in dict.fromkeys(projects):
-            for found in self._compute.images(project, self._filter(), deadline):
-                if not is_ours(dict(found.labels), self._policy):
-                    continue
-                try:
-                    created = _created_at(found)
-                    if created >= until or (since and created < since):
-                        continue
-                    image = self._image(found, project)
-                except (Rejected, CloudTrouble) as problem:
-                    self.broken[found.self_link or found.name] = problem
+            required = ("bucket", "fingerprint")
+            for found in self._listed(project, required, since, until, Patience.until(deadline)):
+                if isinstance(found, Image):
+                    yield found
                 else:
-                    yield image
+                    identifier, problem = found
+                    self.broken[identifier] = problem
 
-    def _filter(self) -> str:
-        """Return the filter for images that carry a required key; times are compared here, being text over there."""
-        keys = (key for name in ("bucket", "fingerprint") for key in self._policy.contract.keys[name])
+    def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:  # noqa: ARG002 - the protocol's
+        """Return the projects that ``only`` names, without any the one of ``GOOGLE_CLOUD_PROJECT``, sorted.
+
+        Nobody is asked: Compute Engine does not list projects, and whether one is there and open its survey tells.
+        Raises ConfigurationError where no project is named, or one by something else than its id: images belong to the
+        id, and a build must not have two owners.
+        """
+        named = set(only) or set(filter(None, (self._environ.get(PROJECT_VARIABLE, ""),)))
+        if not named:
+            raise ConfigurationError(
+                "Google Cloud cannot be surveyed: no project is named.",
+                remedy=f"name projects, or set {PROJECT_VARIABLE}",
+            )
+        if wrong := sorted(name for name in named if name.isdigit() or not PROJECT.fullmatch(name)):
+            raise ConfigurationError(
+                f"{listed(wrong)} {'is' if len(wrong) == 1 else 'are'} no id of a Google Cloud project.",
+                remedy="`gcloud projects list` names the ids; numbers and display names are none",
+            )
+        return tuple(sorted(Scope(Platform.GCE, name) for name in named))
+
+    def survey(
+        self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
+    ) -> Iterator[Image | Unread]:
+        """Yield a project's images, those younger than the settle time among them, deprecated ones as available.
+
+        What is being deleted is left out. The rest is as in :class:`~packer_publisher.protocols.Survey`; Forbidden
+        is also a project that Google does not know.
+        """
+        fields = tuple(self._policy.contract.keys) if tagged else ()
+        for found in self._listed(scope.owner_id, fields, since, until, self._patience):
+            if isinstance(found, Image):
+                if found.state is not ImageState.GONE:
+                    yield found
+            else:
+                identifier, problem = found
+                yield Unread(scope, identifier, str(problem), problem.remedy)
+
+    def _listed(
+        self,
+        project: str,
+        fields: Sequence[str],
+        since: datetime | None,
+        until: datetime | None,
+        patience: Patience,
+    ) -> Iterator[Image | tuple[str, Rejected | Trouble]]:
+        """Yield a project's images created in ``[since, until)``, and by their self link those that cannot be read.
+
+        Asked for are those that carry a key of one of the contract's ``fields``; () means all images, ours or not.
+        """
+        for found in self._compute.images(project, self._filter(fields), patience):
+            if fields and not is_ours(dict(found.labels), self._policy):
+                continue
+            try:
+                created = _created_at(found)
+                if (until and created >= until) or (since and created < since):
+                    continue
+                image = self._image(found, project)
+            except (Rejected, CloudTrouble) as problem:
+                yield found.self_link or found.name, problem
+            else:
+                yield image
+
+    def _filter(self, fields: Sequence[str]) -> str:
+        """Return the filter for images that carry a key of one of the fields.
+
+        Times are compared here, being text over there.
+        """
+        keys = (key for name in fields for key in self._policy.contract.keys[name])
         return " OR ".join(f"(labels.{key}:*)" for key in keys if key == key.lower())
 
     def _require_settled(self, image: Image) -> None:

@@ -1,8 +1,8 @@
 """Compute Engine's API: the only module that imports Google's SDK, and only once a call is made (it takes a second).
 
 Everything here reads, with a scope that allows nothing else. The SDK's own retries are switched off: they would go on
-for ten minutes (google-cloud-compute, ``services/images/transports/base.py``); they are counted here instead, within
-the invocation's deadline.
+for ten minutes (google-cloud-compute, ``services/images/transports/base.py``); they are counted here instead, with the
+patience of whoever asks.
 """
 
 from __future__ import annotations
@@ -10,10 +10,12 @@ from __future__ import annotations
 import ipaddress
 import os
 from collections.abc import Callable, Iterator, Mapping
+from itertools import count
+from threading import Lock, local
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Trouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Forbidden, Trouble
 from packer_publisher.wording import listed, shown
 
 if TYPE_CHECKING:
@@ -21,15 +23,12 @@ if TYPE_CHECKING:
     from google.auth.credentials import Credentials
     from google.cloud.compute_v1 import Image, ImagesClient
 
-    from packer_publisher.deadline import Deadline
+    from packer_publisher.patience import Patience
 
 T = TypeVar("T")
 
 ENDPOINT_VARIABLE = "PUBLISHER_COMPUTE_ENDPOINT"
 _SCOPE = "https://www.googleapis.com/auth/compute.readonly"
-_TRIES = 3  # a read may be repeated without harm; the platform repeats the whole event later
-_PAUSE = 1.0  # seconds before the second try, doubled for each further one
-_LONGEST_PAUSE = 10.0  # a longer Retry-After is the platform's business, not this invocation's
 _READ_SECONDS = 20.0
 _LEAST_SECONDS = 0.5  # with less time left nothing is begun
 _THROTTLED = ("rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded")  # Compute Engine says so with 403, too
@@ -37,7 +36,7 @@ _ROLE = "grant compute.images.get and compute.images.list in project {} to this 
 
 
 class Compute:
-    """A reader of Compute Engine's images, shared by all calls of a process.
+    """A reader of Compute Engine's images, shared by all calls and threads of a process.
 
     ``credentials`` None means: whatever Application Default Credentials are. ``environ`` may name a stand-in in
     ``PUBLISHER_COMPUTE_ENDPOINT``: plain http on loopback, which no token is ever sent to; ConfigurationError for
@@ -47,26 +46,30 @@ class Compute:
     def __init__(self, credentials: Credentials | None, environ: Mapping[str, str]) -> None:
         self._credentials = credentials
         self._stand_in = _loopback(environ.get(ENDPOINT_VARIABLE, ""))
-        self._opened: ImagesClient | None = None
+        # requests, under the client, promises nothing about a session that threads share: each has its own client.
+        self._own = local()
+        self._opened: list[ImagesClient] = []
+        self._lock = Lock()
 
     def close(self) -> None:
         """Close the connections; the next call opens new ones."""
-        if self._opened is not None:
-            self._opened.transport.close()  # type: ignore[no-untyped-call]  # of the SDK
-            self._opened = None
+        with self._lock:
+            self._own = local()
+            while self._opened:
+                self._opened.pop().transport.close()  # type: ignore[no-untyped-call]  # of the SDK
 
-    def image(self, project: str, image: str, deadline: Deadline) -> Image | None:
+    def image(self, project: str, image: str, patience: Patience) -> Image | None:
         """Return an image by name or numeric id, None when Google says that there is none; Trouble as _answer."""
 
         def ask(client: ImagesClient, limits: Mapping[str, Any]) -> Image:
             return client.get(request={"project": project, "image": image}, **limits)
 
-        return self._answer(f"projects/{project}/global/images/{image}", project, deadline, ask)
+        return self._answer(f"projects/{project}/global/images/{image}", project, patience, ask)
 
-    def images(self, project: str, expression: str, deadline: Deadline) -> Iterator[Image]:
+    def images(self, project: str, expression: str, patience: Patience) -> Iterator[Image]:
         """Yield a project's images that a filter expression selects, page after page (an empty one is not the end).
 
-        Raises CredentialsTrouble also where Google knows no such project: it tells a stranger no more than that.
+        Raises Forbidden also where Google knows no such project: it tells a stranger no more than that.
         """
         what = f"the images of project {project}"
         token = ""
@@ -77,9 +80,9 @@ class Compute:
             def ask(client: ImagesClient, limits: Mapping[str, Any], request: Mapping[str, str] = request) -> Any:
                 return next(client.list(request=dict(request), **limits).pages)
 
-            page = self._answer(what, project, deadline, ask)
+            page = self._answer(what, project, patience, ask)
             if page is None:
-                raise CredentialsTrouble(
+                raise Forbidden(
                     f"Google Cloud knows no project {project}, or does not show it to this identity.",
                     remedy=_ROLE.format(project),
                 )
@@ -92,20 +95,22 @@ class Compute:
             seen.add(token)
 
     def _answer(
-        self, what: str, project: str, deadline: Deadline, ask: Callable[[ImagesClient, Mapping[str, Any]], T]
+        self, what: str, project: str, patience: Patience, ask: Callable[[ImagesClient, Mapping[str, Any]], T]
     ) -> T | None:
         """Return the answer of one read, None for a definite "there is none".
 
         ``ask`` is called with the client and the limits of one request, again after a pause where that may help.
-        Raises CredentialsTrouble (no token, 401, 403) or CloudTrouble (anything else), never an error of the SDK.
-        ConfigurationError names the variables of which the SDK can make nothing.
+        Raises Forbidden (403), CredentialsTrouble (no token, 401) or CloudTrouble (anything else), never an error of
+        the SDK. ConfigurationError names the variables of which the SDK can make nothing.
         """
         from google.api_core.exceptions import GoogleAPICallError
         from google.auth.exceptions import GoogleAuthError, TransportError
         from google.protobuf.json_format import ParseError  # type: ignore[import-untyped]  # ships no types
         from requests.exceptions import RequestException
 
-        for attempt in range(1, _TRIES + 1):
+        deadline = patience.begin()
+        for attempt in count(1):
+            doubted = False
             remaining = deadline.remaining()
             if remaining < _LEAST_SECONDS:
                 raise CloudTrouble(f"No time was left to ask Google Cloud for {what}.")
@@ -115,6 +120,7 @@ class Compute:
                 if _says_none(error):
                     return None
                 trouble = _trouble(what, project, error)
+                doubted = 400 <= int(error.code or 0) < 500 and error.code != 408 and not _throttles(error)
             except (RequestException, TransportError) as error:
                 trouble = CloudTrouble(f"Google Cloud did not answer to a question for {what} ({_kind(error)}).")
             except GoogleAuthError as error:
@@ -124,17 +130,19 @@ class Compute:
                 trouble = CloudTrouble(f"Google Cloud did not answer to a question for {what} ({_kind(error)}).")
             except (ParseError, ValueError):  # a body that is no image: a proxy's page, half an answer
                 trouble = CloudTrouble(f"Google Cloud gave no readable answer to a question for {what}.")
-            wait = trouble.retry_after if trouble.retry_after is not None else _PAUSE * 2 ** (attempt - 1)
-            if attempt == _TRIES or isinstance(trouble, CredentialsTrouble) or wait > _LONGEST_PAUSE:
-                break
-            if not deadline.pause(wait):
-                break
-        raise trouble
+                doubted = True
+            wait = patience.pause(attempt, trouble.retry_after, doubted=doubted)
+            if isinstance(trouble, CredentialsTrouble) or wait is None or not deadline.pause(wait):
+                raise trouble
+        raise AssertionError("unreachable: the last try returns or raises")
 
     def _client(self) -> ImagesClient:
-        if self._opened is None:
-            self._opened = self._open()
-        return self._opened
+        mine: ImagesClient | None = getattr(self._own, "client", None)
+        if mine is None:
+            with self._lock:
+                mine = self._own.client = self._open()
+                self._opened.append(mine)
+        return mine
 
     def _open(self) -> ImagesClient:
         from google.auth.credentials import AnonymousCredentials
@@ -171,15 +179,21 @@ def _says_none(error: GoogleAPICallError) -> bool:
     return error.code == 404 and _reason(error) == "notFound"
 
 
+def _throttles(error: GoogleAPICallError) -> bool:
+    return error.code == 429 or _reason(error) in _THROTTLED
+
+
 def _trouble(what: str, project: str, error: GoogleAPICallError) -> Trouble:
     reason = _reason(error)
     said = " ".join(filter(None, (f"HTTP {int(error.code or 0)}", shown(reason, 64))))
-    if error.code == 429 or reason in _THROTTLED:
+    if _throttles(error):
         return CloudTrouble(f"Google Cloud throttles; it did not show {what} ({said}).", retry_after=_after(error))
     if reason == "accessNotConfigured":
         remedy = f"enable the Compute Engine API (compute.googleapis.com) in project {project}"
-        return CredentialsTrouble(f"Google Cloud refused to show {what} ({said}).", remedy=remedy)
-    if error.code in (401, 403):
+        return Forbidden(f"Google Cloud refused to show {what} ({said}).", remedy=remedy)
+    if error.code == 403:
+        return Forbidden(f"Google Cloud refused to show {what} ({said}).", remedy=_ROLE.format(project))
+    if error.code == 401:
         return CredentialsTrouble(f"Google Cloud refused to show {what} ({said}).", remedy=_ROLE.format(project))
     return CloudTrouble(f"Google Cloud did not show {what} ({said}).", retry_after=_after(error))
 

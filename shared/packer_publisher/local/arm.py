@@ -25,7 +25,16 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from packer_publisher.local.arm_events import IDENTITY, delete_event, tags_event, write_event
-from packer_publisher.local.arm_resources import Refusal, Resource, clauses, entry, matches, replication_status
+from packer_publisher.local.arm_faults import Failing
+from packer_publisher.local.arm_resources import (
+    Refusal,
+    Resource,
+    clauses,
+    entry,
+    matches,
+    replication_status,
+    subscription,
+)
 from packer_publisher.local.server import connection_of
 
 IMAGE = "Microsoft.Compute/images"
@@ -38,30 +47,23 @@ _EXPANDS = {"createdTime", "changedTime", "provisioningState"}
 
 
 @dataclass(slots=True)
-class _Fault:
-    refusal: Refusal | None  # None: the connection is reset
-    times: int
-    path: str
-
-
-@dataclass(slots=True)
-class Arm:
+class Arm(Failing):
     """Azure Resource Manager for a few subscriptions, empty at first.
 
-    ``page_size`` entries are on a page of a list. ``created_time_in_lists`` is a switch, because it is not certain that
-    a filtered list expands ``createdTime`` (Azure/azure-powershell issue 5814). ``asked`` keeps the path of every
-    request, ``refused_writes`` those that were no GET. A fault that was ordered and never met is in
-    :attr:`unmet_faults`.
+    ``page_size`` entries are on a page of a list. ``states`` are those of subscriptions that are not Enabled.
+    ``created_time_in_lists`` is a switch, because it is not certain that a filtered list expands ``createdTime``
+    (Azure/azure-powershell issue 5814). ``asked`` keeps the path of every request, ``refused_writes`` those that were
+    no GET.
     """
 
     subscriptions: Sequence[str] = ("11111111-1111-1111-1111-111111111111",)
     page_size: int = 2
     created_time_in_lists: bool = True
+    states: Mapping[str, str] = field(default_factory=dict)
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
     asked: list[str] = field(default_factory=list)
     refused_writes: list[str] = field(default_factory=list)
     _resources: dict[str, Resource] = field(default_factory=dict)
-    _faults: list[_Fault] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     @property
@@ -69,29 +71,6 @@ class Arm:
         """Return the HTTP face as an ASGI application."""
         every = ["GET", "HEAD", "PUT", "PATCH", "POST", "DELETE"]
         return Starlette(routes=[Route("/{path:path}", self._answer, methods=every)])
-
-    @property
-    def unmet_faults(self) -> int:
-        """Return how many ordered failures no request has met."""
-        return sum(fault.times for fault in self._faults)
-
-    def fail(
-        self,
-        status: int,
-        code: str,
-        message: str = "made to fail",
-        *,
-        retry_after: float | None = None,
-        times: int = 1,
-        path: str = "",
-    ) -> None:
-        """Let the next ``times`` requests whose path contains ``path`` (compared without case) fail."""
-        headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        self._faults.append(_Fault(Refusal(status, code, message, headers), times, path.lower()))
-
-    def reset(self, *, times: int = 1, path: str = "") -> None:
-        """Break the connection of the next ``times`` such requests instead of answering."""
-        self._faults.append(_Fault(None, times, path.lower()))
 
     def image_id(self, group: str, name: str, subscription: str = "") -> str:
         """Return the id of a managed image as a template types it."""
@@ -253,7 +232,7 @@ class Arm:
         with self._lock:
             self.asked.append(request.url.path)
             try:
-                if self._meets_reset(request.url.path):
+                if self.meets_reset(request.url.path):
                     connection_of(request.scope).reset()
                     return Response(status_code=500)  # nobody is there to read it
                 self._refuse_writes(request)
@@ -268,16 +247,6 @@ class Arm:
             self.refused_writes.append(act)
             raise Refusal(403, "AuthorizationFailed", f"The client '{IDENTITY}' may not {act}.")
 
-    def _meets_reset(self, path: str) -> bool:
-        """Use up the first fault that the path meets; raise its refusal, or return True for a reset."""
-        for fault in self._faults:
-            if fault.times and fault.path in path.lower():
-                fault.times -= 1
-                if fault.refusal:
-                    raise fault.refusal
-                return True
-        return False
-
     def _read(self, request: Request) -> dict[str, Any]:
         query = dict(request.query_params)
         version = query.pop("api-version", "")
@@ -290,6 +259,8 @@ class Arm:
         if not _API_VERSION.fullmatch(version):
             raise Refusal(400, "InvalidApiVersionParameter", f"The api-version '{version}' is invalid.")
         segments = request.url.path.strip("/").split("/")
+        if [segment.lower() for segment in segments] == ["subscriptions"]:
+            return self._page(request, query, [subscription(known, self.states) for known in self.subscriptions])
         if len(segments) < 3 or segments[0].lower() != "subscriptions":
             raise Refusal(404, "InvalidResourceType", "The resource type could not be found.")
         if segments[1].lower() not in [known.lower() for known in self.subscriptions]:
@@ -327,10 +298,9 @@ class Arm:
         return {**resource.body, "properties": properties}
 
     def _list(self, request: Request, query: dict[str, str], segments: Sequence[str]) -> dict[str, Any]:
-        skip = int(query.pop("$skiptoken", "0"))
         wanted = clauses(query.pop("$filter", ""))
         expand = set(filter(None, query.pop("$expand", "").split(",")))
-        if query or expand - _EXPANDS:
+        if expand - _EXPANDS:
             raise Refusal(400, "InvalidParameter", "A query argument is not known here.")
         if not self.created_time_in_lists:
             expand -= {"createdTime"}
@@ -340,7 +310,14 @@ class Arm:
             for identifier, resource in sorted(self._resources.items())
             if identifier.startswith(prefix) and matches(resource, wanted)
         ]
-        page: dict[str, Any] = {"value": found[skip : skip + self.page_size]}
+        return self._page(request, query, found)
+
+    def _page(self, request: Request, query: dict[str, str], found: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Return the page that a request asks for; ``query`` holds what nobody has looked at yet."""
+        skip = int(query.pop("$skiptoken", "0"))
+        if query:
+            raise Refusal(400, "InvalidParameter", "A query argument is not known here.")
+        page: dict[str, Any] = {"value": list(found[skip : skip + self.page_size])}
         if skip + self.page_size < len(found):
             more = {**request.query_params, "$skiptoken": str(skip + self.page_size)}
             page["nextLink"] = f"{request.url.replace(query='')}?{urlencode(more)}"

@@ -80,3 +80,15 @@ def entry(resource: Resource, expand: set[str], *, by_tag: bool) -> dict[str, An
     if "createdTime" in expand:
         shown["createdTime"] = resource.created.isoformat()
     return shown
+
+
+def subscription(identifier: str, states: Mapping[str, str]) -> dict[str, Any]:
+    """Return a subscription as ``Subscriptions - List`` shows it."""
+    return {
+        "id": f"/subscriptions/{identifier}",
+        "subscriptionId": identifier,
+        "tenantId": "22222222-2222-2222-2222-222222222222",
+        "displayName": f"Images {identifier[:4]}",
+        "state": states.get(identifier, "Enabled"),
+        "authorizationSource": "RoleBased",
+    }

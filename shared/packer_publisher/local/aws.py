@@ -273,7 +273,7 @@ def _teach_ancestry() -> None:
 
 @cache
 def _teach_filters() -> None:
-    """Teach moto, once, two things about DescribeImages: Owners beside ImageIds, and the filter source-image-id."""
+    """Teach moto, once, about DescribeImages: Owners beside ImageIds, the filters source-image-id, creation-date."""
     from moto.ec2.models.amis import Ami, AmiBackend
 
     describe_images, get_filter_value = AmiBackend.describe_images, Ami.get_filter_value
@@ -295,6 +295,8 @@ def _teach_filters() -> None:
     def filtered_value(self: Ami, filter_name: str, method_name: str | None = None) -> Any:
         if filter_name == "source-image-id":
             return _sources.get(self.id, {}).get("SourceImageId")
+        if filter_name == "creation-date":
+            return f"{self.creation_date:%Y-%m-%dT%H:%M:%S.000Z}"
         return get_filter_value(self, filter_name, method_name)
 
     AmiBackend.describe_images = describe_owned  # type: ignore[method-assign]  # what moto lacks

@@ -55,6 +55,7 @@ class _Fault:
     times: int
     path: str
     stall: float
+    after: int = 0  # so many such requests are answered before
 
 
 @dataclass(slots=True)
@@ -98,10 +99,11 @@ class ComputeEngine:
         retry_after: float | None = None,
         times: int = 1,
         path: str = "",
+        after: int = 0,
     ) -> None:
-        """Let the next ``times`` requests whose path contains ``path`` fail with an error of Google's shape."""
+        """Let ``times`` requests whose path contains ``path`` fail as Google's do, after ``after`` did not."""
         headers = {} if retry_after is None else {"Retry-After": f"{retry_after:g}"}
-        self._faults.append(_Fault(Refusal(status, reason, message, headers), times, path, 0.0))
+        self._faults.append(_Fault(Refusal(status, reason, message, headers), times, path, 0.0, after))
 
     def stall(self, seconds: float, *, times: int = 1) -> None:
         """Let the next ``times`` requests wait before they are answered with 503."""
@@ -243,6 +245,9 @@ class ComputeEngine:
         """Return the text to babble, None for nothing; raises Refusal. A stall ends before the lock is taken."""
         for fault in self._faults:
             if fault.times and fault.path in path:
+                if fault.after:
+                    fault.after -= 1
+                    continue
                 fault.times -= 1
                 time.sleep(fault.stall)
                 if isinstance(fault.answer, str):
@@ -324,11 +329,8 @@ class ComputeEngine:
         except BadFilter:
             text = f"Invalid value for field 'filter': '{expression}'. Invalid list filter expression."
             raise Refusal(400, "invalid", text) from None
-        page: dict[str, Any] = {
-            "kind": "compute#imageList",
-            "id": f"projects/{project}/global/images",
-            "selfLink": f"{ROOT}projects/{project}/global/images",
-        }
+        path = f"projects/{project}/global/images"
+        page: dict[str, Any] = {"kind": "compute#imageList", "id": path, "selfLink": ROOT + path}
         if items:
             page["items"] = items
         if start + size < len(found):
