@@ -190,7 +190,7 @@ def test_what_a_version_consists_of_comes_from_the_configuration() -> None:
         image(tags={"git-sha": "3f2a9c1"}), one("{}", "bucket: WEB\n  labels: {os: noble}"), policy
     ).placement
     assert ("Web", ("aws", "gce")) == (placement.bucket, placement.expects)
-    assert (("git-sha", "3f2a9c1"), ("os", "noble")) == placement.labels
+    assert (("git_sha", "3f2a9c1"), ("os", "noble")) == placement.labels
 
 
 def test_a_component_type_of_a_mapping_is_taken_as_written() -> None:
