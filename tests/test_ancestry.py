@@ -179,6 +179,15 @@ def test_a_parent_that_hcp_refuses_is_left_out(status: int, code: int) -> None:
         at.registry.faults.assert_consumed()
 
 
+def test_a_parent_that_hcp_calls_invalid_does_not_reject_an_image_that_waits_for_others() -> None:
+    """An invalid update is the image's own fault, unless it holds something that the image can do without."""
+    with service() as at:
+        prepare(at)
+        at.registry.faults.answer(UPDATE, 400, body='{"code": 3, "message": "the parent"}', times=2)
+        report, _ = at.deliver(at.function(), image(at, **{"hcp-packer-expects": "azure gce"}))
+        assert (Outcome.REGISTERED, REFUSED) == (report.outcome, report.notes)
+
+
 def test_a_parent_that_is_deleted_in_between_is_left_out() -> None:
     """Nobody can tell why HCP refuses; without the parent it does not."""
     with service() as at:

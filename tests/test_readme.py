@@ -17,7 +17,15 @@ from packer_publisher.configuration import read_configuration
 from packer_publisher.document import VARIABLE, read_document
 from packer_publisher.image import Image, ImageRef, ImageState, Platform
 from packer_publisher.placement import place
-from packer_publisher.policy import CONTRACT_KEYS, LABEL_PREFIX, BucketPolicy, BucketRule, Policy
+from packer_publisher.policy import (
+    CONTRACT_KEYS,
+    DEFAULT_LABEL_KEYS,
+    LABEL_PREFIX,
+    BucketPolicy,
+    BucketRule,
+    Policy,
+)
+from packer_publisher.provenance import in_packers_words, read_metadata
 from packer_publisher.report import Outcome
 from packer_publisher.settings import FOR_BUCKETS, FOR_PROCESS, Settings
 from packer_publisher.tag_values import MAX_CHANNELS, MAX_EXPECTS, MAX_REGIONS, parse_fingerprint
@@ -89,6 +97,18 @@ def test_the_contract_table() -> None:
     for key, limit in (("expects", MAX_EXPECTS), ("regions", MAX_REGIONS), ("channels", MAX_CHANNELS)):
         assert rows[CONTRACT_KEYS[key]][1].endswith(f"at most {limit}")
     assert f"`{LABEL_PREFIX}`" in README
+
+
+def test_the_metadata_table() -> None:
+    """It lists the tags that become labels by themselves, and says what each becomes."""
+    rows = table("Ancestry and metadata")
+    assert set(DEFAULT_LABEL_KEYS) == set(rows)
+    run = "https://gitlab.com/acme/web/-/jobs/7"
+    values = {"ci-run": run, "packer-run-uuid": "6f3c", "packer-version": "1.16.0"}
+    for key, (label, metadata) in rows.items():
+        found = in_packers_words({key: values.get(key, "3f2a91c")})
+        assert [label.strip("`")] == list(found)
+        assert metadata.startswith("none") == (read_metadata(found.items()) is None)
 
 
 def test_the_outcome_table() -> None:

@@ -153,9 +153,11 @@ def test_a_build_in_two_regions_completes_its_version(function: Function) -> Non
     assert {Artifact(region, image) for region, image in build.images.items()} == version.artifacts
 
 
-def test_the_source_ami_as_ec2_knows_it_is_the_parent(function: Function) -> None:
+@pytest.mark.parametrize("copies", [[], ["eu-west-1"]], ids=["launched", "copied"])
+def test_the_source_ami_as_ec2_knows_it_is_the_parent(function: Function, copies: list[str]) -> None:
     """SourceImageId of the launched image, without any tag; a copy in another region is built from the same."""
-    build = function.account.build("base-9", fingerprint("nine-9"), copies=["eu-west-1"], created=TEN_MINUTES_AGO)
+    release = f"nine-{len(copies)}"
+    build = function.account.build(release, fingerprint(release), copies=copies, created=TEN_MINUTES_AGO)
     source = function.account.record("us-east-1", build.images["us-east-1"]).source_image_id
     register(function.registry.model, "aws", Artifact("us-east-1", source), bucket="golden", channels=["stable"])
     function.queue.emit(build.events[-1])
@@ -164,7 +166,7 @@ def test_the_source_ami_as_ec2_knows_it_is_the_parent(function: Function) -> Non
 
     (line,) = [line for line in function.lines() if line.get("outcome") == "completed"]
     assert "golden v1 (channel stable)" == line["parent"]
-    assert [("golden v1", "stable", "UP_TO_DATE")] == parents_of(function.registry.model, "base", "nine-9")
+    assert [("golden v1", "stable", "UP_TO_DATE")] == parents_of(function.registry.model, "base", release)
 
 
 def test_two_accounts_with_one_registry_look_with_their_own_credentials(function: Function, local: LocalAWS) -> None:

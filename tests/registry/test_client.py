@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from packer_publisher import __version__
-from packer_publisher.errors import OutcomeUnknown, RegistryRefused, RegistryTrouble
+from packer_publisher.errors import CredentialsTrouble, Forbidden, OutcomeUnknown, RegistryRefused, RegistryTrouble
 from packer_publisher.image import Artifact
+from packer_publisher.provenance import Metadata
 from packer_publisher.publish import Registry
 from packer_publisher.registry import (
     Assignment,
@@ -134,6 +136,59 @@ def test_fill_build_is_one_update(peer: Peer, hcp: HCPPacker, clock: Time, sourc
         **({"source_external_identifier": source} if source else {}),
     }
     assert [("PATCH", "/buckets/web/versions/abc/builds/b1", body)] == sent(peer)
+
+
+@pytest.mark.parametrize(
+    ("parents", "sent_parents"),
+    [
+        (("id-7", "ch-3"), {"parent_version_id": "id-7", "parent_channel_id": "ch-3"}),
+        (("id-7", ""), {"parent_version_id": "id-7"}),
+        (("", "ch-3"), {}),
+    ],
+)
+def test_parents_and_metadata_travel_with_the_fill(
+    peer: Peer, hcp: HCPPacker, clock: Time, parents: tuple[str, str], sent_parents: dict[str, str]
+) -> None:
+    """They are set once, in the very update that sets the platform; a channel is nothing without its version."""
+    peer.says(BUILT)
+    filled = FillBuild("web", "abc", "b1", "amazon-ebs", BuildStatus.DONE, "aws", (), (), "ami-base", *parents)
+
+    hcp.update_build(replace(filled, metadata=Metadata(commit="3f2a91c", packer_version="1.16.0")), clock.deadline())
+
+    ((_, _, body),) = sent(peer)
+    metadata = {
+        "packer": {"version": "1.16.0"},
+        "vcs": {"type": "git", "details": {"commit": "3f2a91c"}},
+        "cicd": None,
+    }
+    common = {"status": "BUILD_DONE", "platform": "aws", "artifacts": [], "labels": {}}
+    assert {**common, "source_external_identifier": "ami-base", **sent_parents, "metadata": metadata} == body
+
+
+@pytest.mark.parametrize(("status", "times", "forbidden"), [(403, 1, True), (401, 2, False)])
+def test_what_is_not_allowed_is_told_from_refused_credentials(
+    peer: Peer, hcp: HCPPacker, clock: Time, status: int, times: int, forbidden: bool
+) -> None:
+    """A service principal of one bucket may be refused the search of a project, and goes on with its bucket."""
+    peer.says(*times * (refusal(status, 7, "denied"),))
+
+    with pytest.raises(CredentialsTrouble) as caught:
+        hcp.search_artifact("ami-1", "aws", clock.deadline())
+
+    assert forbidden is isinstance(caught.value, Forbidden)
+
+
+def test_a_search_is_read_no_further_than_asked_for(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """An image that is registered everywhere costs one page."""
+    hit = {
+        "bucket": {"name": "web"},
+        "version": {"id": "2", "name": "v3", "fingerprint": "abc"},
+        "build": build_body(),
+    }
+    peer.says(Says({"artifacts": [hit, hit], "pagination": {"next_page_token": "more"}}))
+
+    assert 2 == len(hcp.search_artifact("ami-1", "aws", clock.deadline(), limit=2))
+    assert 1 == len(peer.api)
 
 
 def test_set_status_sends_the_status_alone(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
