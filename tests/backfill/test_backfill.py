@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from packer_publisher.errors import CredentialsTrouble
 from packer_publisher.image import Artifact, Platform
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.snapshot import BuildStatus
@@ -183,3 +184,21 @@ def test_what_an_image_was_built_from_is_recorded_with_it(estate: Estate) -> Non
     estate.done()
     # Out of date by now: the child is the bucket's latest version.
     assert [("web v1", "", "OUT_OF_DATE")] == parents_of(estate.registry.model, "web", "child")
+
+
+def test_expired_credentials_stop_the_run_and_it_goes_on_later(estate: Estate) -> None:
+    """They are no denied region: what was listed stays, and the rest is listed by a resumed run."""
+    estate.add("a1", regions=["eu-west-1", "us-east-1"])
+    survey = estate.surveys[Platform.AWS]
+    survey.expired.add("us-east-1")
+    run = estate.backfill()
+    with pytest.raises(CredentialsTrouble, match="the credentials have expired"):
+        run.list_clouds(lambda *_: None)
+    assert ["listed", "open"] == [state for state, _, _ in run.journal.scopes().values()]
+    survey.expired.clear()
+    run.stop.clear()
+    assert 1 == run.list_clouds(lambda *_: None)
+    run.look()
+    assert "" == run.write()
+    (build,) = estate.version("a1").builds
+    assert 2 == len(build.artifacts)

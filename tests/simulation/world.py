@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from packer_publisher.clouds.aws_gather import View, assemble
 from packer_publisher.clouds.aws_images import Found
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Trouble
+from packer_publisher.errors import CloudTrouble, Trouble
 from packer_publisher.image import Artifact, Change, Image, ImageEvent, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Policy
@@ -111,6 +111,7 @@ class WorldSurvey(WorldCloud):
         self._policy = policy
         self._clock = clock
         self.closed: set[str] = set()  # regions that deny access
+        self.expired: set[str] = set()  # regions at which the credentials expire
         self.silent: set[str] = set()  # regions that do not answer
         self.shut: Trouble | None = None  # what every question ends in
         self.unread: list[Unread] = []  # images that are there and cannot be read
@@ -126,7 +127,9 @@ class WorldSurvey(WorldCloud):
         self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
     ) -> Iterator[Image | Unread]:
         if scope.region in self.closed:
-            raise CredentialsTrouble(f"{scope.at} denies access")
+            raise Forbidden(f"{scope.at} denies access")
+        if scope.region in self.expired:
+            raise CredentialsTrouble("the credentials have expired")
         if scope.region in self.silent:
             raise CloudTrouble(f"{scope.at} does not answer")
         yield from (unread for unread in self.unread if unread.scope == scope)

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from packer_publisher.backfill.asked import Asked, Place, unfit
 from packer_publisher.backfill.journal import Listing
 from packer_publisher.backfill.workers import workers
-from packer_publisher.errors import CredentialsTrouble, Rejected, Trouble
+from packer_publisher.errors import Forbidden, Rejected, Trouble
 from packer_publisher.image import Image, Platform, Scope, Unread
 from packer_publisher.protocols import Survey
 from packer_publisher.report import Outcome
@@ -58,7 +58,7 @@ class Errand(Generic[L]):
     since: datetime | None = None
     until: datetime | None = None
     tagged: bool = True
-    passes: tuple[type[Trouble], ...] = (CredentialsTrouble,)
+    passes: tuple[type[Trouble], ...] = (Forbidden,)
 
 
 def list_scopes(
@@ -98,8 +98,6 @@ def _list_scope(book: Book[L], cloud: Survey, scope: Scope, errand: Errand[L], t
     except _Stopped:
         return
     except errand.passes as denied:
-        if getattr(denied, "expired", False):
-            raise
         book.deny(scope, denied)
 
 
