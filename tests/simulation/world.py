@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from packer_publisher.clouds.aws_gather import View, assemble
 from packer_publisher.clouds.aws_images import Found
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Forbidden
+from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Forbidden, Trouble
 from packer_publisher.image import Artifact, Change, Image, ImageEvent, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Policy
