@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from packer_publisher.clouds.aws_gather import View, assemble
 from packer_publisher.clouds.aws_images import Found
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Trouble
+from packer_publisher.errors import CloudTrouble, Forbidden, Trouble
 from packer_publisher.image import Artifact, Change, Image, ImageEvent, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Policy
@@ -123,7 +123,7 @@ class WorldSurvey(WorldCloud):
         self, scope: Scope, since: datetime | None, until: datetime | None, *, tagged: bool
     ) -> Iterator[Image | Unread]:
         if scope.region in self.closed:
-            raise CredentialsTrouble(f"{scope.at} denies access")
+            raise Forbidden(f"{scope.at} denies access")
         if scope.region in self.silent:
             raise CloudTrouble(f"{scope.at} does not answer")
         yield from (unread for unread in self.unread if unread.scope == scope)

@@ -13,7 +13,7 @@ from typing import Generic, Protocol, TypeVar
 from packer_publisher.backfill.asked import Asked, Place, unfit
 from packer_publisher.backfill.journal import Listing
 from packer_publisher.backfill.workers import workers
-from packer_publisher.errors import CredentialsTrouble, Rejected, Trouble
+from packer_publisher.errors import Forbidden, Rejected, Trouble
 from packer_publisher.image import Image, Platform, Scope, Unread
 from packer_publisher.protocols import Survey
 from packer_publisher.report import Outcome
@@ -51,14 +51,15 @@ class Book(Protocol[L_co]):
 class Errand(Generic[L]):
     """What is listed, and what is done with each image.
 
-    ``passes`` are the troubles with one scope that do not end the listing of the others.
+    ``passes`` are the troubles with one scope that do not end the listing of the others; credentials that are good for
+    nothing, because they have expired, say, always do.
     """
 
     take: Callable[[L, Image | Unread], None]
     since: datetime | None = None
     until: datetime | None = None
     tagged: bool = True
-    passes: tuple[type[Trouble], ...] = (CredentialsTrouble,)
+    passes: tuple[type[Trouble], ...] = (Forbidden,)
 
 
 def list_scopes(
@@ -98,8 +99,6 @@ def _list_scope(book: Book[L], cloud: Survey, scope: Scope, errand: Errand[L], t
     except _Stopped:
         return
     except errand.passes as denied:
-        if getattr(denied, "expired", False):
-            raise
         book.deny(scope, denied)
 
 
