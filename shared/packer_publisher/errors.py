@@ -5,7 +5,7 @@
     ├── ConfigurationError    settings or a command line are wrong: refuse to start (exit status 2)
     └── Trouble               try again later; the event is kept
         ├── CredentialsTrouble    a cloud or HCP refused our credentials (exit status 4)
-        │   └── Forbidden             we are known, and this very call, or this part of a cloud, is not allowed
+        │   └── Forbidden             they know who we are and do not allow this: others may well be allowed
         ├── CloudTrouble          a cloud is unreachable, throttles, or has not caught up yet
         └── RegistryTrouble       HCP is unreachable, throttles or stalls (exit status 5)
             ├── RegistryInactive  a refusal that, as far as is known, only an inactive registry explains
@@ -54,7 +54,11 @@ class CredentialsTrouble(Trouble):
 
 
 class Forbidden(CredentialsTrouble):
-    """One call, or one part of a cloud, is not allowed; others may well be (a role on single buckets, a region)."""
+    """One thing is closed to credentials that are good: a call to HCP (403), a region, subscription or project.
+
+    Others may well be allowed (a role on single buckets, say). Any other CredentialsTrouble (expired, unknown, missing)
+    is the same everywhere.
+    """
 
 
 class CloudTrouble(Trouble):

@@ -387,13 +387,24 @@ def test_a_region_that_is_not_enabled_denies_access(ec2: EC2, aws: AWS) -> None:
     assert "AWS region me-south-1 denied access (AuthFailure)" == str(caught.value)
 
 
-def test_a_list_of_regions_that_is_denied_names_the_way_out(ec2: EC2, aws: AWS) -> None:
-    """Whoever may not list regions names them."""
-    ec2.fail(403, "UnauthorizedOperation", action="DescribeRegions")
+def test_a_home_region_that_is_not_enabled_denies_access(aws: AWS, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody there can tell whose credentials these are."""
+    monkeypatch.setenv("AWS_REGION", "me-south-1")
 
     with pytest.raises(Forbidden) as caught:
         aws.scopes(soon())
 
+    assert "AWS region me-south-1 denied access (AuthFailure)" == str(caught.value)
+
+
+def test_a_list_of_regions_that_is_denied_names_the_way_out(ec2: EC2, aws: AWS) -> None:
+    """Whoever may not list regions names them."""
+    ec2.deny("us-east-1")
+
+    with pytest.raises(Forbidden) as caught:
+        aws.scopes(soon())
+
+    assert (IRELAND,) == aws_on(session(), Waits(), "eu-west-1").scopes(soon())
     assert "allow ec2:DescribeRegions, or name the regions in PUBLISHER_REGIONS" == caught.value.remedy
 
 

@@ -198,7 +198,7 @@ def test_failures_are_met_where_and_when_they_were_ordered(ec2: EC2, address: st
     ireland, virginia = client(address), client(address, "us-east-1")
     assert [
         "RequestLimitExceeded of DescribeImages in eu-west-1",
-        "UnauthorizedOperation of any call in us-east-1",
+        "UnauthorizedOperation of Describe in us-east-1",
         "RequestExpired of any call in any region",
     ] == ec2.unmet_faults
 
@@ -213,6 +213,9 @@ def test_failures_are_met_where_and_when_they_were_ordered(ec2: EC2, address: st
     assert [[]] == listed(ireland)
     assert "RequestExpired" == refused(ireland.describe_images, MaxResults=5)
     assert "UnauthorizedOperation" == refused(virginia.describe_regions)
+    ec2.renew()
+    assert ACCOUNT == client(address, "us-east-1", "sts").get_caller_identity()["Account"]
+    ec2.expire(after=0)
     assert "ExpiredToken" == refused(client(address, service="sts").get_caller_identity)
     assert [] == ec2.unmet_faults
     assert ("DescribeImages", "eu-west-1") == (ec2.requests[0].action, ec2.requests[0].region)

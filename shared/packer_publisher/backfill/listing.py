@@ -51,7 +51,8 @@ class Book(Protocol[L_co]):
 class Errand(Generic[L]):
     """What is listed, and what is done with each image.
 
-    ``passes`` are the troubles with one scope that do not end the listing of the others.
+    ``passes`` are the troubles with one scope that do not end the listing of the others; credentials that are good for
+    nothing, because they have expired, say, always do.
     """
 
     take: Callable[[L, Image | Unread], None]

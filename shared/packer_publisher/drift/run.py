@@ -23,7 +23,7 @@ from packer_publisher.drift.mending import ALLOW
 from packer_publisher.drift.row import How, Row
 from packer_publisher.drift.sighting import Reach
 from packer_publisher.drift.tagged import Gathering, image_rows, row_of
-from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Rejected, Trouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Forbidden, Rejected, Trouble
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
 from packer_publisher.labels import OWNER
 from packer_publisher.listing import artifact_matches
@@ -113,7 +113,7 @@ class Drift:
                 self.census.shut(platform, trouble)
         if not self.census.scopes() and self.census.troubles:
             raise next(iter(self.census.troubles.values()))
-        errand: Errand[Page] = Errand(Page.add, tagged=False, passes=(CredentialsTrouble, CloudTrouble))
+        errand: Errand[Page] = Errand(Page.add, tagged=False, passes=(Forbidden, CloudTrouble))
         list_scopes(self.census, self.clouds, errand, self.workers, tell, self.stop)
         self._go_on()
 

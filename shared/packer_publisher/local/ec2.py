@@ -55,9 +55,9 @@ class Refusal(Exception):
 @dataclass(slots=True)
 class _Fault:
     refusal: Refusal
-    action: str
+    action: str  # or how it begins
     region: str
-    times: int
+    times: int  # below zero: for ever
     after: int = 0  # so many calls are answered before
     met: bool = False
 
@@ -127,14 +127,21 @@ class EC2:
         self.fail(503, "RequestLimitExceeded", region=region, times=times, after=after, retry_after=retry_after)
 
     def deny(self, region: str) -> None:
-        """Close a region from now on, as a service control policy does."""
+        """Close a region from now on, as a service control policy does; STS tells who asks all the same."""
         with self._lock:
-            self._faults.append(_Fault(Refusal(403, "UnauthorizedOperation"), "", region, -1))
+            self._faults.append(_Fault(Refusal(403, "UnauthorizedOperation"), "Describe", region, -1))
 
     def expire(self, after: int) -> None:
         """Let the credentials expire when ``after`` more calls were answered."""
         with self._lock:
             self._faults.append(_Fault(Refusal(400, "RequestExpired"), "", "", -1, after))
+
+    def renew(self) -> None:
+        """Let credentials that have expired be good again."""
+        with self._lock:
+            for fault in self._faults:
+                if fault.refusal.code == "RequestExpired" and fault.met:
+                    fault.times = 0
 
     async def _answer(self, request: HttpRequest) -> Response:
         form = {key: values[0] for key, values in parse_qs((await request.body()).decode()).items()}
@@ -153,7 +160,7 @@ class EC2:
 
     def _meet_faults(self, asked: Request) -> None:
         for fault in self._faults:
-            if fault.times and fault.action in ("", asked.action) and fault.region in ("", asked.region):
+            if fault.times and asked.action.startswith(fault.action) and fault.region in ("", asked.region):
                 if fault.after:
                     fault.after -= 1
                     continue
