@@ -105,7 +105,8 @@ class Backfill:
             known = self.journal.version(name, latest.fingerprint)
             looked = self.journal.versions("looked", bucket=name)
             completing = ((entry.fingerprint, entry.newest) for entry in looked if _completes(entry))
-            seen = known is not None and (known.stage == "done" or bool((known.details or {}).get("seen_whole")))
+            # One that this very run completes holds what the survey found; it may have been killed before it noted so.
+            seen = known is not None and (_completes(known) or bool((known.details or {}).get("seen_whole")))
             newest = known.newest if known is not None and seen else None
             reason = latest_would_move_back(completing, latest, newest)
             if reason:
@@ -263,6 +264,7 @@ def _done(
     problems = dict.fromkeys((f.report.reason, f.report.remedy) for f in publications if f.report.reason)
     details = {
         "action": (entry.details or {}).get("action"),
+        "completes": _completes(entry),
         "builds": sorted(step.component_type for step in filled),
         "artifacts": sum(len(step.artifacts) for step in filled),
         "problems": [list(problem) for problem in problems],
