@@ -116,6 +116,15 @@ def test_a_closed_region_is_status_4_and_beats_drift(audit: Audit, run: Run) -> 
     ) == found.stderr
 
 
+def test_a_closed_region_is_status_4_even_where_no_build_has_an_image(audit: Audit, run: Run) -> None:
+    """A tagged image may be there that the registry lacks."""
+    audit.add("other", regions=["ap-south-1"])
+    audit.surveys[Platform.AWS].closed.add("ap-south-1")
+    found = run()
+    assert 4 == found.exit_code
+    assert "No drift: 1 bucket, 3 rows: 3 correct." in found.stdout
+
+
 def test_a_cloud_without_credentials_is_named(audit: Audit, run: Run) -> None:
     """With status 4, as for a single closed region."""
     audit.surveys[Platform.AZURE].shut = CredentialsTrouble("Azure knows no credentials", remedy="az login")

@@ -213,9 +213,51 @@ def test_a_bucket_that_the_configuration_does_not_allow_is_compared_all_the_same
 @pytest.mark.parametrize("state", [ImageState.PENDING, ImageState.FAILED, ImageState.DISABLED, ImageState.GONE])
 def test_an_image_that_cannot_be_registered_is_not_missing(state: ImageState, audit: Audit) -> None:
     """It has no business in the registry as it is."""
-    (ref,) = audit.add("new", days=5)
-    audit.change(ref, state=state)
+    refs = audit.add("new", days=5) + audit.add("broken", bucket="no name", days=5)
+    for ref in refs:
+        audit.change(ref, state=state)
     assert [] == told(audit.rows())
+
+
+def test_a_listed_image_that_is_being_deleted_is_gone(audit: Audit) -> None:
+    """Whether its cloud still shows it or not."""
+    audit.change(ImageRef(Platform.AWS, OWNER, "eu-west-1", "ami-b2-eu-west-1"), state=ImageState.GONE)
+    assert [("ami-b2-eu-west-1", How.GONE)] == told(audit.rows())
+
+
+def test_what_is_read_under_another_name_is_there(audit: Audit) -> None:
+    """On Azure a managed image stands for the gallery version made from it, or the other way round, by the settings."""
+    managed = audit.world.images[ImageRef(Platform.AZURE, "sub-1", "", MANAGED.format("rg", "a1"))]
+    version = MANAGED.format("rg", "a1").replace("/images/a1", "/galleries/g/images/web/versions/1.0.0")
+    audit.world.images[ImageRef(Platform.AZURE, "sub-1", "", version)] = managed
+    audit.register("g1", "azure-arm", ("northeurope", version), "azure", "azure:sub-1")
+    rows = [row for row in audit.rows() if row.fingerprint == "g1"]
+    assert [(version, How.FINE)] == [(row.identifier, row.how) for row in rows]
+
+
+def test_a_bucket_counts_in_its_own_project_only(tmp_path: Path) -> None:
+    """One of the same name elsewhere is another deployment's."""
+    audit = Audit(tmp_path)  # its registry has the same buckets in every project
+    audit.registry.model.create_bucket({"name": "web"})
+    audit.add("a1")
+    audit.done()
+    other = BucketRule("api", BucketPolicy(project="0e7aa0fc-0d5c-4a26-a4ff-8d58a1f5ad4d"))
+    audit.policy = Policy(rules=(other, *audit.policy.rules))
+    assert 1 == len(audit.rows())
+    assert 2 == audit.registry.log.count("ListBuckets") - 1
+
+
+def test_tags_of_images_that_are_not_ours_are_kept_nowhere(audit: Audit) -> None:
+    """They are nobody's business; where an image is ours they place it."""
+    (ours,) = audit.add("new", days=5)
+    (theirs,) = audit.add("theirs", days=5)
+    audit.world.tag(theirs, {"password": "hunter2"})
+    with audit.drift() as run:
+        run.list_clouds(lambda *_: None)
+        for ref, kept in ((ours, audit.world.images[ours].tags), (theirs, {})):
+            (seen,) = run.census.named("aws", ref.identifier)
+            assert seen.image is not None
+            assert kept == seen.image.tags
 
 
 def test_packers_intermediary_is_not_missing(audit: Audit) -> None:
@@ -230,6 +272,7 @@ def test_clouds_regions_and_buckets_narrow_the_question(audit: Audit) -> None:
     audit.register("p1", "amazon-ebs", ("eu-west-1", "ami-packers"))
     audit.registry.model.create_bucket({"name": "api"})
     audit.add("new", bucket="api", days=5)
+    audit.add("broken", bucket="no name", days=5)
     assert {"azure"} == {row.platform for row in audit.rows(clouds=(Platform.AZURE,))}
     assert {"us-east-1"} == {row.region for row in audit.rows(clouds=(Platform.AWS,), only=("us-east-1",))} - {
         "eu-west-1"

@@ -47,11 +47,9 @@ def image_rows(version: Version, sightings: Sequence[Sighting], gathering: Gathe
     in the registry, nor has Packer's intermediary beside the image made from it.
     """
     fit = [(seen, seen.image) for seen in sightings if seen.image and seen.image.state is ImageState.AVAILABLE]
-    allowed = [image for seen, image in fit if not seen.problem]
-    items = gathering.items(allowed)
-    for seen, image in fit:
-        if any(lists(build, image) for build in version.builds):
-            continue
+    unlisted = [pair for pair in fit if not any(lists(build, pair[1]) for build in version.builds)]
+    items = gathering.items([image for seen, image in fit if not seen.problem]) if unlisted else ()
+    for seen, image in unlisted:
         row = row_of(seen, image, version)
         if seen.problem:
             yield row.found(How.UNREGISTERED, seen.problem, seen.remedy)
