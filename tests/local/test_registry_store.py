@@ -14,6 +14,7 @@ from packer_publisher.local.registry_records import Bucket
 from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore, SqliteStore, Store
 from tests.local.worlds import BUCKET, START, World, refused
+from tests.switches import setting
 
 
 def test_a_file_outlives_the_program(tmp_path: Path) -> None:
@@ -26,7 +27,7 @@ def test_a_file_outlives_the_program(tmp_path: Path) -> None:
     before = (world.get("f1"), world.get("f2"), world.model.get_bucket(BUCKET), world.model.list_channels(BUCKET))
     world.model.close()
 
-    reopened = RegistryModel(store=SqliteStore(database), clock=world.clock, seed=7)
+    reopened = RegistryModel(store=SqliteStore(database), clock=world.clock, switches=setting(), seed=7)
 
     after = (
         reopened.get_version(BUCKET, "f1")["version"],

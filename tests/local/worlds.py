@@ -11,7 +11,7 @@ import pytest
 from packer_publisher.local.registry_model import Caller, RegistryModel, Tenancy
 from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore, SqliteStore, Store
-from packer_publisher.local.registry_switches import Switches
+from tests.switches import setting
 
 START = datetime(2026, 11, 21, 8, 0, 0, 123456, tzinfo=UTC)
 BUCKET = "web-server"
@@ -39,7 +39,7 @@ class World:
         self.model = RegistryModel(
             store=store or MemoryStore(),
             clock=self.clock,
-            switches=Switches(**switches),
+            switches=setting(**switches),
             seed=7,
             tenancy=tenancy,
         )

@@ -14,6 +14,7 @@ from packer_publisher.placement import Item
 from packer_publisher.steps import Call, DeleteBuild
 from tests.proof.invariants import Rules
 from tests.proof.registry_states import Naming
+from tests.switches import setting
 
 CRASH, LOSS = 1, 2
 MISHAPS = CRASH | LOSS
@@ -73,4 +74,4 @@ class Scenario:
     bucket_exists: bool = True
     mishaps: int = MISHAPS
     naming: Naming = "by name"
-    switches: Switches = field(default_factory=Switches)
+    switches: Switches = field(default_factory=setting)

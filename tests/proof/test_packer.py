@@ -12,9 +12,9 @@ import pytest
 
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_store import MemoryStore
-from packer_publisher.local.registry_switches import Switches
 from tests.proof.packer import PackerRun, Phase, Source
 from tests.simulation.registry import Clock
+from tests.switches import setting
 
 BUCKET, FINGERPRINT = "web", "a1"
 AWS, AZURE = "amazon-ebs.ubuntu", "azure-arm.ubuntu"
@@ -43,7 +43,7 @@ class Shop:
 
     def __init__(self, **switches: Any) -> None:
         self.clock = Clock()
-        store, chosen = MemoryStore(), Switches(**switches)
+        store, chosen = MemoryStore(), setting(**switches)
         self.model = RegistryModel(store=store, clock=self.clock, switches=chosen, seed=1)
         self.recorded = Recorded(self.model)
         self.down = False
