@@ -11,6 +11,9 @@ from typing import Any
 import pytest
 
 from tests.local.http_registry import RegistryClient
+from tests.local.worlds import PLAIN
+
+pytestmark = PLAIN
 
 BUCKET = "my-image"
 FINGERPRINT = "01J9ZK5Q8RBTNWVXH3YCDEFGAM"
@@ -62,6 +65,7 @@ def heartbeat(client: RegistryClient, build_id: str) -> int:
     return client.call("PATCH", f"{VERSION}/builds/{build_id}", body).status_code
 
 
+@pytest.mark.switches(assign_incomplete_version="400/9")
 def test_a_run_of_packer_with_two_sources(client: RegistryClient) -> None:
     """Every call is answered as Packer needs it, and the version is complete after the last one."""
     builds = packer_setup(client, ("amazon-ebs.ubuntu", "azure-arm.ubuntu"))
@@ -88,6 +92,7 @@ def test_a_run_of_packer_with_two_sources(client: RegistryClient) -> None:
     assert 6 + 3 * 2 + 2 + 1 + 1 * 2 == client.requests.count() - 2
 
 
+@pytest.mark.switches(max_page_size=100, status_priority="running")
 def test_packer_resumes_a_failed_run(client: RegistryClient) -> None:
     """The second run finds what is DONE, and takes the other build up again."""
     builds = packer_setup(client, ("amazon-ebs.ubuntu", "azure-arm.ubuntu"))
@@ -107,6 +112,7 @@ def test_packer_resumes_a_failed_run(client: RegistryClient) -> None:
     assert "v1" == client.call("GET", VERSION).json()["version"]["name"]
 
 
+@pytest.mark.switches(platform_resent_same="refuse")
 def test_a_platform_written_by_another_makes_packer_fail(client: RegistryClient) -> None:
     """Packer's DONE carries the platform; where it is set already the run is lost."""
     [build_id] = packer_setup(client, ("amazon-ebs.ubuntu",)).values()

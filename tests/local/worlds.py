@@ -15,6 +15,8 @@ from tests.switches import setting
 
 START = datetime(2026, 11, 21, 8, 0, 0, 123456, tzinfo=UTC)
 BUCKET = "web-server"
+PLAIN = pytest.mark.switches(unset_to_done="accept", completion_lag=0.0, read_after_write="fresh")
+"""For tests of the registry's own rules: each write is taken, seen at once, and the last one completes its version."""
 
 
 class Clock:

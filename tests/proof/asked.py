@@ -38,12 +38,18 @@ class _Writer:
         self._now.seconds += report.duration
         if report.outcome != "passed" and self._now.outcome != "failed":
             self._now.outcome = report.outcome
-            self._now.why = str(report.longreprtext).rpartition("\nE  ")[2].strip() if report.failed else ""
+            self._now.why = _why(report)
 
     def pytest_runtest_logfinish(self) -> None:
         self._now.asked = sorted(asked)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(self._now)) + "\n")
+
+
+def _why(report: pytest.TestReport) -> str:
+    """Return what pytest marks with E, up to the first of its explanations."""
+    said = [line[1:].strip() for line in report.longreprtext.splitlines() if line.startswith("E ")]
+    return " ".join(said[:3])
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
