@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageRef
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.registry import HCPPacker
 from packer_publisher.report import Report
 from tests.simulation.registry import Clock
 from tests.simulation.world import World, cloud_of, event
+from tests.switches import setting
 
 
 @dataclass
@@ -51,10 +52,10 @@ class Service:
 
 
 @contextmanager
-def service(switches: Switches | None = None) -> Iterator[Service]:
-    """Serve a registry whose clock the test owns."""
+def service(**switches: Any) -> Iterator[Service]:
+    """Serve a registry whose clock the test owns; ``switches`` are those that the test relies on."""
     clock = Clock()
-    model = RegistryModel(clock=clock, switches=switches or Switches(), seed=1)
+    model = RegistryModel(clock=clock, switches=setting(**switches), seed=1)
     try:
         with local_registry(model) as registry:
             found = Service(registry, clock)

@@ -249,7 +249,7 @@ def test_whatever_is_not_known_of_hcp_the_parent_is_recorded(switches: Switches)
 
 def test_a_search_that_lags_costs_the_parent_quietly() -> None:
     """An image whose base was registered a moment ago is registered without it, and nobody is alarmed."""
-    with service(Switches(search_lag=60.0)) as at:
+    with service(search_lag=60.0) as at:
         at.bucket()
         register(at.registry.model, "azure", BASE)
         report, _ = at.deliver(at.function(), image(at))

@@ -10,7 +10,6 @@ import pytest
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import ImageState, Platform
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.policy import BucketPolicy, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.registry import HCPPacker
@@ -178,7 +177,7 @@ def test_wrong_credentials_are_trouble_that_keeps_the_event(at: Service, secret:
 @pytest.mark.parametrize("answer", ["400/9", "403/7", "404/5"])
 def test_an_inactive_registry_is_trouble_that_keeps_the_event(answer: Any) -> None:
     """It is activated again when somebody pays or clicks; what HCP answers until then is not documented."""
-    with service(Switches(inactive_registry=answer)) as at:
+    with service(inactive_registry=answer) as at:
         at.bucket()
         at.registry.model.delete_registry()
         for rules in (BucketPolicy(), BucketPolicy(create_bucket=True)):

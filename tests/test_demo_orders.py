@@ -9,6 +9,7 @@ import pytest
 from packer_publisher.local.demo import play
 from packer_publisher.local.demo_stage import BUCKET, Appearance, Stage
 from packer_publisher.runtime import close_publishers
+from tests.switches import setting
 
 SEEDS = 500
 CHUNKS = 10  # several, so that the tests spread over processes
@@ -17,7 +18,7 @@ CHUNKS = 10  # several, so that the tests spread over processes
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     """Set up the stand-ins once; each order then starts with an empty registry."""
-    with Stage(run=1, on_leaving=close_publishers) as found:
+    with Stage(run=1, switches=setting(), on_leaving=close_publishers) as found:
         yield found
 
 

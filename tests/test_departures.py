@@ -187,7 +187,7 @@ def test_an_event_rests_until_the_search_can_be_trusted(at: Service) -> None:
 
 def test_a_search_that_lags_a_minute_finds_it(at: Service) -> None:
     """Under the switch of an image that is deleted seconds after it was registered."""
-    with service(Switches(search_lag=60.0)) as lagging:
+    with service(search_lag=60.0) as lagging:
         lagging.bucket()
         refs = add(lagging)
         delete(lagging, *refs)
@@ -618,7 +618,7 @@ def test_no_search_no_judgement(at: Service) -> None:
 @pytest.mark.parametrize("switches", list(Switches.variations()), ids=lambda switches: str(switches.deviations()))
 def test_it_ends_the_same_under_every_setting_of_what_is_not_known(switches: Switches) -> None:
     """A complete version is revoked, an open one is held, whatever HCP may turn out to do."""
-    with service(switches) as at:
+    with service(**switches.deviations()) as at:
         at.bucket()
         refs = add(at, regions=REGIONS)
         at.clock.forward(hours=2)

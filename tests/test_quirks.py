@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from packer_publisher.image import ImageRef, Platform
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.report import Outcome
 from tests.publishing import Service, service
@@ -25,7 +24,7 @@ def regions(at: Service, fingerprint: str = "a1") -> set[str]:
 
 def test_a_registry_that_refuses_an_identifier_twice_gets_packers_single_region() -> None:
     """The outcome says so, and the process knows it for the next image."""
-    with service(Switches(same_identifier_twice="refuse")) as at:
+    with service(same_identifier_twice="refuse") as at:
         at.bucket()
         function = at.function()
         report, _ = at.deliver(function, gallery_version(at))
@@ -39,7 +38,7 @@ def test_a_registry_that_refuses_an_identifier_twice_gets_packers_single_region(
 
 def test_a_registry_that_wants_running_before_done_loses_no_region() -> None:
     """Another refusal with another code: all regions are listed, and RUNNING is sent just before DONE."""
-    with service(Switches(unset_to_done="refuse")) as at:
+    with service(unset_to_done="refuse") as at:
         at.bucket()
         function = at.function()
         report, _ = at.deliver(function, gallery_version(at))
@@ -53,7 +52,7 @@ def test_a_registry_that_wants_running_before_done_loses_no_region() -> None:
 
 def test_both_at_once() -> None:
     """Each refusal teaches its own lesson."""
-    with service(Switches(unset_to_done="refuse", same_identifier_twice="refuse")) as at:
+    with service(unset_to_done="refuse", same_identifier_twice="refuse") as at:
         at.bucket()
         report, _ = at.deliver(at.function(), gallery_version(at))
         assert Outcome.COMPLETED == report.outcome

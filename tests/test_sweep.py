@@ -13,7 +13,6 @@ from packer_publisher.clouds.aws import AWS
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CloudTrouble
 from packer_publisher.image import Platform
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.messages import MOST_MESSAGES, ConvergeOrder, read_order
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
@@ -297,7 +296,7 @@ def test_a_declared_version_that_is_short_of_something_for_a_day_is_reported(
 @pytest.mark.parametrize(("minutes", "late"), [(9, False), (10, True)])
 def test_a_version_that_hcp_does_not_complete_is_reported_ten_minutes_later(minutes: int, late: bool) -> None:
     """All its builds are DONE, and it is still v0."""
-    with service(Switches(completion_lag=1e6)) as at:
+    with service(completion_lag=1e6) as at:
         at.bucket()
         add(at, "one")
         run(at)

@@ -8,10 +8,10 @@ import pytest
 
 from packer_publisher.errors import CredentialsTrouble
 from packer_publisher.image import Artifact, Platform
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.snapshot import BuildStatus
 from tests.backfill.account import Estate, problems
 from tests.registered import parents_of
+from tests.switches import setting
 
 HELD = (("a1", "web"), ("c3", "database"), ("b2", "web"))
 
@@ -152,7 +152,7 @@ def test_a_denied_region_is_told_and_the_others_go_on(estate: Estate) -> None:
 
 def test_the_next_version_waits_until_the_last_one_is_complete(estate: Estate) -> None:
     """Completion may lag, and the numbers tell history all the same."""
-    estate.registry.model.switches = Switches(completion_lag=20.0)
+    estate.registry.model.switches = setting(completion_lag=20.0)
     for name, days in (("a1", 20), ("b2", 10)):
         estate.add(name, days=days)
     assert ["v1", "v2"] == [entry.name for entry in estate.done()]
@@ -160,7 +160,7 @@ def test_the_next_version_waits_until_the_last_one_is_complete(estate: Estate) -
 
 def test_a_version_that_hcp_does_not_complete_holds_its_bucket_and_no_other(estate: Estate) -> None:
     """The run says so; resumed later it goes on."""
-    estate.registry.model.switches = Switches(completion_lag=10_000.0)
+    estate.registry.model.switches = setting(completion_lag=10_000.0)
     for name, days in (("a1", 20), ("b2", 10)):
         estate.add(name, days=days)
     estate.add("c3", bucket="database")

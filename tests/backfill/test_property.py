@@ -13,8 +13,9 @@ from packer_publisher.snapshot import Version
 from tests.backfill.account import Estate
 from tests.simulation.handlers import DEADLINE
 from tests.simulation.registry import ModelRegistry
-from tests.simulation.test_order_freedom import POLICY, STYLES, contents, play, survivable
+from tests.simulation.test_order_freedom import POLICY, STYLES, contents, play
 from tests.simulation.world import World
+from tests.switches import survivable
 
 DECLARED = sorted(set(STYLES) - {"not at all"})
 

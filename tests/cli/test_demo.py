@@ -7,11 +7,12 @@ import subprocess
 import sys
 
 import pytest
+from tests.switches import options
 
 
 def demo(*words: str) -> subprocess.CompletedProcess[str]:
     """Run the demo in a process of its own, as ``make demo`` does."""
-    command = [sys.executable, "-m", "packer_publisher.cli", "demo", *words]
+    command = [sys.executable, "-m", "packer_publisher.cli", "demo", *options(), *words]
     return subprocess.run(command, capture_output=True, text=True, timeout=180, check=False)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.switches import setting
 
 from packer_publisher import runtime
 from packer_publisher.cli.program import program
@@ -50,7 +51,7 @@ def clouds() -> Iterator[Clouds]:
 @pytest.fixture
 def registry(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """An empty registry of each test's own, and a configuration that allows everything."""
-    with local_registry(RegistryModel()) as registry:
+    with local_registry(RegistryModel(switches=setting())) as registry:
         for name, value in registry.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv(

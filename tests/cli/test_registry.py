@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 from click.testing import CliRunner, Result
+from tests.switches import options
 
 from packer_publisher.cli.program import program
 from packer_publisher.local.registry_switches import Switches
@@ -23,7 +24,7 @@ def run(*words: str) -> Result:
 def test_serving_prints_the_environment_and_ends_on_interrupt(tmp_path: Path) -> None:
     """What it prints can be taken over by a shell, and it leaves without a stack trace."""
     database = tmp_path / "registry.sqlite"
-    command = [sys.executable, "-c", MAIN, "registry", "serve", "--port", "0", "--database", str(database)]
+    command = [sys.executable, "-c", MAIN, "registry", "serve", "--port", "0", "--database", str(database), *options()]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         assert running.stdout.readline().startswith("# Local HCP Packer registry at http://127.0.0.1:")

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner, Result
 from tests.clouds.aws_stand_in import fresh_account_id
+from tests.switches import setting
 
 from packer_publisher import runtime
 from packer_publisher.cli.program import program
@@ -77,7 +78,7 @@ def clouds(aws: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clouds]:
 
 @pytest.fixture
 def registry(clouds: Clouds, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
-    with closing(RegistryModel()) as model, local_registry(model) as registry:
+    with closing(RegistryModel(switches=setting())) as model, local_registry(model) as registry:
         for name, value in registry.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PUBLISHER_CONFIG", '{"defaults": {"create_buckets": true}, "buckets": {"*": {}}}')

@@ -12,7 +12,7 @@ from packer_publisher.image import ImageRef, Platform
 from packer_publisher.local.registry_switches import Switches
 from tests.drift.audit import Audit
 from tests.simulation.registry import ModelRegistry
-from tests.simulation.test_order_freedom import survivable
+from tests.switches import survivable
 
 REGIONS = ("eu-west-1", "us-east-1", "ap-south-1")
 PLACES = {

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from tests.clouds.aws_stand_in import TAGS, fresh_account_id
 from tests.registered import parents_of, register
+from tests.switches import setting
 
 from packer_publisher.image import Artifact, Platform
 from packer_publisher.local.aws import LocalAccount, LocalAWS
@@ -99,7 +100,7 @@ class Function:
 
 @pytest.fixture
 def function(account: LocalAccount) -> Iterator[Function]:
-    with closing(RegistryModel()) as model, local_registry(model) as registry:
+    with closing(RegistryModel(switches=setting())) as model, local_registry(model) as registry:
         queue = LocalDelivery(account, settings_for(registry))
         log = io.StringIO()
         spec = importlib.util.spec_from_file_location("aws_handler", HANDLER)

@@ -14,6 +14,7 @@ import azure.functions as func
 import pytest
 from tests.clouds.azure_stand_in import SUBSCRIPTION, Out
 from tests.registered import parents_of
+from tests.switches import setting
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact
@@ -52,7 +53,11 @@ def arm() -> Arm:
 @pytest.fixture
 def registry(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A deployment whose Azure and whose HCP are the stand-ins."""
-    with closing(RegistryModel()) as model, local_registry(model) as registry, serving(arm.app) as address:
+    with (
+        closing(RegistryModel(switches=setting())) as model,
+        local_registry(model) as registry,
+        serving(arm.app) as address,
+    ):
         settings = {**registry.environment(), "PUBLISHER_ARM_ENDPOINT": address, "PUBLISHER_CONFIG": CONFIG}
         for name, value in settings.items():
             monkeypatch.setenv(name, value)

@@ -15,6 +15,7 @@ import azure.functions as func
 import pytest
 from azure.functions.timer import TimerRequest
 from tests.clouds.azure_stand_in import Out
+from tests.switches import setting
 
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.registry_model import RegistryModel
@@ -50,7 +51,11 @@ def arm() -> Arm:
 @pytest.fixture
 def registry(arm: Arm, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A deployment whose Azure and whose HCP are the stand-ins."""
-    with closing(RegistryModel()) as model, local_registry(model) as registry, serving(arm.app) as address:
+    with (
+        closing(RegistryModel(switches=setting())) as model,
+        local_registry(model) as registry,
+        serving(arm.app) as address,
+    ):
         settings = {**registry.environment(), "PUBLISHER_ARM_ENDPOINT": address, "PUBLISHER_CONFIG": CONFIG}
         for name, value in {**settings, "AZURE_SUBSCRIPTION_ID": arm.subscriptions[0]}.items():
             monkeypatch.setenv(name, value)

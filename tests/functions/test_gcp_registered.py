@@ -21,6 +21,7 @@ import pytest
 from flask.testing import FlaskClient
 from tests.clouds.gcp_stand_in import LABELS
 from tests.registered import parents_of
+from tests.switches import setting
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact, Platform
@@ -49,7 +50,11 @@ def compute() -> Iterator[ComputeEngine]:
 @pytest.fixture
 def registry(compute: ComputeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A deployment whose Google Cloud and whose HCP are the stand-ins."""
-    with closing(RegistryModel()) as model, local_registry(model) as registry, serving(compute.app) as address:
+    with (
+        closing(RegistryModel(switches=setting())) as model,
+        local_registry(model) as registry,
+        serving(compute.app) as address,
+    ):
         settings = {**registry.environment(), "PUBLISHER_COMPUTE_ENDPOINT": address, "PUBLISHER_CONFIG": CONFIG}
         for name, value in settings.items():
             monkeypatch.setenv(name, value)

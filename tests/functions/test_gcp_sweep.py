@@ -18,6 +18,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.switches import setting
 
 from packer_publisher.clouds.gcp_queue import Topic, own_topic
 from packer_publisher.errors import CloudTrouble, CredentialsTrouble
@@ -69,7 +70,7 @@ def pubsub() -> PubSub:
 def registry(compute: ComputeEngine, pubsub: PubSub, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """A deployment whose Google Cloud and whose HCP are the stand-ins."""
     with (
-        closing(RegistryModel()) as model,
+        closing(RegistryModel(switches=setting())) as model,
         local_registry(model) as registry,
         serving(compute.app) as address,
         serving(pubsub.app) as publisher,

@@ -6,6 +6,7 @@ import json
 import logging
 
 import pytest
+from tests.switches import setting
 
 from packer_publisher.local.arm_events import IDENTITY
 from packer_publisher.local.compute_events import CALLER
@@ -22,7 +23,7 @@ def test_no_secret_and_no_personal_data_is_ever_logged(
     caplog.set_level(logging.INFO)
     for name in ("packer_publisher", "httpx", "httpcore"):
         caplog.set_level(logging.DEBUG, logger=name)
-    with Stage(run=1, on_leaving=close_publishers) as stage:
+    with Stage(run=1, switches=setting(), on_leaving=close_publishers) as stage:
         result = play(stage, 11, lambda *_: None)
         sent = json.dumps(stage.sent)
         tokens = stage.tokens.issued()

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.local.worlds import BUCKET, World, refused
+from tests.local.worlds import BUCKET, PLAIN, World, refused
+
+pytestmark = PLAIN
 
 PLATFORM_SET = "You cannot override a build's Platform if it has already been set."
 
@@ -16,11 +18,13 @@ def test_a_component_type_is_unique_in_its_version(world: World) -> None:
     assert (409, 6, "Error: The build with identifier amazon-ebs already exists.") == refused(world.build, "amazon-ebs")
 
 
+@pytest.mark.switches(builds_of_unknown_version="409/10")
 def test_a_build_in_an_unknown_version_is_409_with_code_10(world: World) -> None:
     """The same code as GetVersion's."""
     assert (409, 10) == refused(world.build, "amazon-ebs", "nope")[:2]
 
 
+@pytest.mark.switches(platform_resent_same="refuse")
 @pytest.mark.parametrize("platform", ["aws", "azure"])
 def test_the_platform_is_taken_once(world: World, platform: str) -> None:
     """Another platform is refused, and so is the same one: it is the registry's only compare-and-set."""
@@ -30,6 +34,7 @@ def test_the_platform_is_taken_once(world: World, platform: str) -> None:
     assert (409, 6, PLATFORM_SET) == refused(world.update, build_id, platform=platform)
 
 
+@pytest.mark.switches(platform_resent_after_create="refuse")
 def test_a_platform_given_at_creation_counts(world: World) -> None:
     """Terraform's way is to name it at creation, and then never again."""
     world.version("f1")
@@ -38,6 +43,7 @@ def test_a_platform_given_at_creation_counts(world: World) -> None:
     assert (409, 6, PLATFORM_SET) == refused(world.update, build_id, platform="aws")
 
 
+@pytest.mark.switches(platform_resent_same="refuse")
 def test_a_refused_update_changes_nothing(world: World) -> None:
     """Whatever travelled with a refused platform is lost with it."""
     [build_id] = world.version("f1", "amazon-ebs")
@@ -49,6 +55,7 @@ def test_a_refused_update_changes_nothing(world: World) -> None:
     assert before == world.get()
 
 
+@pytest.mark.switches(updates_after_done="refuse")
 def test_a_build_that_is_done_stays_as_it_is(world: World) -> None:
     """Any change afterwards is 400/9."""
     first, _ = world.version("f1", "a", "b")
@@ -103,6 +110,7 @@ def test_an_ended_build_may_be_resumed(world: World, ended: str) -> None:
     assert "v1" == world.get()["name"]
 
 
+@pytest.mark.switches(unset_builds_time_out=False, heartbeat_timeout=600.0, silent_build_becomes="BUILD_CANCELLED")
 def test_a_running_build_without_heartbeat_is_cancelled_after_ten_minutes(world: World) -> None:
     """Silence counts, not age; the other builds are left alone."""
     running, _ = world.version("f1", "a", "b")
@@ -129,6 +137,7 @@ def test_a_late_update_revives_a_cancelled_build(world: World) -> None:
     assert "v1" == world.get()["name"]
 
 
+@pytest.mark.switches(artifacts_on_update="append")
 def test_artifacts_of_several_updates_add_up(world: World) -> None:
     """Artifacts are created and associated, never replaced."""
     [build_id] = world.version("f1", "a")
@@ -148,6 +157,7 @@ def test_an_artifact_needs_neither_region_nor_identifier(world: World) -> None:
     assert 1 == len(world.update(build_id, artifacts=[{}])["artifacts"])
 
 
+@pytest.mark.switches(list_versions_carry_builds=True, latest_version_carries_builds=True)
 def test_metadata_is_shown_by_build_calls_and_get_version_only(world: World) -> None:
     """Lists of versions, channels and searches leave it out."""
     [build_id] = world.version("f1", "a")
@@ -170,6 +180,7 @@ def test_a_source_without_parent_is_refused_on_creation_only(world: World) -> No
     assert "ami-base" == build["source_external_identifier"]
 
 
+@pytest.mark.switches(parents_resent_same="accept")
 def test_parents_are_set_once(world: World) -> None:
     """The same parent again is fine, another one is not, and an unknown one never."""
     world.completed("base-1")
@@ -199,6 +210,7 @@ def test_deleting_a_build_tells_missing_ones_without_prefix(world: World) -> Non
     assert [] == world.get()["builds"]
 
 
+@pytest.mark.switches(delete_build_on_complete="accept")
 def test_a_complete_version_keeps_its_name_without_its_builds(world: World) -> None:
     """Deletion from a complete version is allowed."""
     first, second = world.version("f1", "a", "b")
@@ -210,6 +222,7 @@ def test_a_complete_version_keeps_its_name_without_its_builds(world: World) -> N
     assert ("v1", 1) == (world.get()["name"], len(world.get()["builds"]))
 
 
+@pytest.mark.switches(done_without_artifacts="accept", delete_build_on_complete="accept")
 def test_a_guard_build_completes_a_version_that_hangs(world: World) -> None:
     """An empty build set DONE completes the version when all others are, and may be deleted then."""
     first, guard = world.version("f1", "a", "guard")

@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 
 from packer_publisher.local.registry_refusals import Refusal
-from tests.local.worlds import BUCKET, World, refused
+from tests.local.worlds import BUCKET, PLAIN, World, refused
+
+pytestmark = PLAIN
 
 MASK = {"update_mask": "versionFingerprint"}
 
@@ -77,6 +79,7 @@ def test_a_deleted_bucket_takes_everything_with_it(world: World) -> None:
     assert world.latest() is None
 
 
+@pytest.mark.switches(max_page_size=100)
 def test_buckets_are_listed_by_name(world: World) -> None:
     """The order does not depend on the store."""
     world.model.create_bucket({"name": "aaa"})
@@ -177,6 +180,7 @@ def test_managed_latest_refuses_assignment_and_deletion(world: World) -> None:
     assert open_to_all["channel"]["restricted"] is False
 
 
+@pytest.mark.switches(assign_unknown_version="404/5", assign_incomplete_version="400/9")
 def test_unknown_and_incomplete_versions_are_not_assigned(world: World) -> None:
     """The text of the unknown one is what Terraform's tests look for."""
     world.version("open", "a")
@@ -215,6 +219,7 @@ def test_a_user_channel_is_deleted(world: World) -> None:
     assert ["latest"] == [channel["name"] for channel in world.model.list_channels(BUCKET)["channels"]]
 
 
+@pytest.mark.switches(viewer_writes="403/7")
 def test_a_viewer_sees_no_restricted_channel_and_writes_nothing(world: World) -> None:
     """Reading a restricted channel is 403/7, lists leave it out, and every write is 403/7."""
     viewer = world.viewer()

@@ -10,7 +10,9 @@ import pytest
 from packer_publisher.local.registry_faults import Faults
 from packer_publisher.local.registry_tokens import WRITER
 from tests.local.http_registry import RegistryClient
-from tests.local.worlds import BUCKET
+from tests.local.worlds import BUCKET, PLAIN
+
+pytestmark = PLAIN
 
 VERSIONS = f"/buckets/{BUCKET}/versions"
 

@@ -12,7 +12,9 @@ from packer_publisher.local.registry_ledger import Caller
 from packer_publisher.local.registry_routes import ROUTES
 from packer_publisher.local.registry_tokens import AUDIENCE, VIEWER, WRITER
 from tests.local.http_registry import FORM, RegistryClient, served
-from tests.local.worlds import BUCKET, START, World
+from tests.local.worlds import BUCKET, PLAIN, START, World
+
+pytestmark = PLAIN
 
 VERSIONS = f"/buckets/{BUCKET}/versions"
 
@@ -28,6 +30,7 @@ def test_a_token_is_given_for_a_basic_header_and_for_a_form(client: RegistryClie
         assert ("Bearer", 3600) == (answer.json()["token_type"], answer.json()["expires_in"])
 
 
+@pytest.mark.switches(token_error_body="oauth")
 @pytest.mark.parametrize(
     ("form", "auth", "status", "error"),
     [
@@ -70,6 +73,7 @@ def test_every_call_but_the_token_needs_a_bearer(client: RegistryClient, header:
     assert 401 == client.http.get("/resource-manager/2019-12-10/organizations").status_code
 
 
+@pytest.mark.switches(viewer_writes="403/7")
 def test_a_viewer_reads_and_does_not_write(client: RegistryClient) -> None:
     """403 with code 7."""
     client.log_in(VIEWER.id, VIEWER.secret)
@@ -257,6 +261,7 @@ def test_the_log_tells_what_was_asked(client: RegistryClient) -> None:
     )
 
 
+@pytest.mark.switches(max_page_size=100)
 def test_sorting_may_be_repeated_and_pages_go_by_query(client: RegistryClient) -> None:
     """The parameters have dots in their names."""
     for fingerprint in ("f1", "f2", "f3"):

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from packer_publisher.local.registry_pages import PageRequest
-from tests.local.worlds import BUCKET, World, refused
+from tests.local.worlds import BUCKET, PLAIN, World, refused
+
+pytestmark = PLAIN
 
 
 def pages(world: World, size: int, *order_by: str) -> list[list[str]]:
@@ -22,6 +24,7 @@ def pages(world: World, size: int, *order_by: str) -> list[list[str]]:
             return found
 
 
+@pytest.mark.switches(default_page_size=50, max_page_size=100)
 def test_a_list_comes_in_pages(world: World) -> None:
     """The last page has no token."""
     world.version("f1", "a", "b", "c", "d", "e")
@@ -44,6 +47,7 @@ def test_a_page_leads_back_to_the_one_before(world: World) -> None:
     assert first == back
 
 
+@pytest.mark.switches(default_page_size=50, max_page_size=100)
 def test_a_list_is_sorted_as_asked(world: World) -> None:
     """The first criterion weighs most."""
     world.version("f1", "b", "a", "c")

@@ -6,7 +6,9 @@ from typing import Any
 
 import pytest
 
-from tests.local.worlds import BUCKET, World, refused
+from tests.local.worlds import BUCKET, PLAIN, World, refused
+
+pytestmark = PLAIN
 
 
 def revoke(world: World, fingerprint: str, bucket: str = BUCKET, **fields: Any) -> dict[str, Any]:
@@ -79,6 +81,7 @@ def test_channels_may_be_kept_where_they_are(world: World) -> None:
     assert ("v1", "v2") == (world.latest(), world.points("prod"))
 
 
+@pytest.mark.switches(revocation_without_target="unassign")
 def test_a_revocation_comes_true_when_its_time_has_come(world: World) -> None:
     """Until then the version is scheduled, and may be used."""
     world.completed("f1")
@@ -225,6 +228,7 @@ def test_a_deleted_child_is_no_descendant(world: World) -> None:
     assert world.get("f1")["has_descendants"] is False
 
 
+@pytest.mark.switches(search_lag=0.0)
 def test_an_image_is_found_by_its_exact_identifier(world: World) -> None:
     """In every bucket of the project, narrowed by platform and region where these are given."""
     world.completed("f1", identifier="ami-1")

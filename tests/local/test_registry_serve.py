@@ -22,6 +22,7 @@ from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import serve
 from packer_publisher.local.registry_tokens import AUDIENCE
 from packer_publisher.local.server import serving
+from tests.switches import setting, words
 
 
 def environment_of(lines: list[str]) -> dict[str, str]:
@@ -42,7 +43,8 @@ def test_the_printed_environment_leads_to_the_registry(tmp_path: Path) -> None:
             if "HCP_PROJECT_ID" in line:
                 ready.set()
 
-        program = threading.Thread(target=serve, kwargs={"port": 0, "database": database, "echo": echo, "stop": stop})
+        options = {"database": database, "switches": words(setting()), "echo": echo, "stop": stop}
+        program = threading.Thread(target=serve, kwargs={"port": 0, **options})
         program.start()
         try:
             assert ready.wait(10)
@@ -127,7 +129,7 @@ def test_a_server_stops_although_a_request_hangs() -> None:
         statuses.append(answer.status_code)
 
     statuses: list[int] = []
-    with serving(build_app(RegistryModel(), faults)) as url:
+    with serving(build_app(RegistryModel(switches=setting()), faults)) as url:
         client = threading.Thread(target=wait, args=(url,))
         client.start()
         while faults.left():
@@ -143,7 +145,7 @@ def test_connections_are_broken_only_where_there_is_one() -> None:
     faults.reset("Token")
 
     async def call() -> None:
-        transport = httpx.ASGITransport(build_app(RegistryModel(), faults))
+        transport = httpx.ASGITransport(build_app(RegistryModel(switches=setting()), faults))
         async with httpx.AsyncClient(transport=transport, base_url="http://registry") as http:
             await http.post("/oauth2/token")
 

@@ -13,7 +13,10 @@ from packer_publisher.local.registry_model import Caller, Project, RegistryModel
 from packer_publisher.local.registry_records import Bucket
 from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore, SqliteStore, Store
-from tests.local.worlds import BUCKET, START, World, refused
+from tests.local.worlds import BUCKET, PLAIN, START, World, refused
+from tests.switches import setting
+
+pytestmark = PLAIN
 
 
 def test_a_file_outlives_the_program(tmp_path: Path) -> None:
@@ -26,7 +29,7 @@ def test_a_file_outlives_the_program(tmp_path: Path) -> None:
     before = (world.get("f1"), world.get("f2"), world.model.get_bucket(BUCKET), world.model.list_channels(BUCKET))
     world.model.close()
 
-    reopened = RegistryModel(store=SqliteStore(database), clock=world.clock, seed=7)
+    reopened = RegistryModel(store=SqliteStore(database), clock=world.clock, switches=setting(), seed=7)
 
     after = (
         reopened.get_version(BUCKET, "f1")["version"],
@@ -66,6 +69,7 @@ def test_a_fork_goes_its_own_way(world: World) -> None:
     assert ["aws", "azure"] == [b["platform"] for b in world.get()["builds"]]
 
 
+@pytest.mark.switches(silent_build_becomes="BUILD_CANCELLED")
 def test_a_fork_may_have_its_own_clock(world: World) -> None:
     """Time passes for one of them only."""
     [build_id] = world.version("f1", "a")

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.local.worlds import BUCKET, World, refused
+from tests.local.worlds import BUCKET, PLAIN, World, refused
+
+pytestmark = PLAIN
 
 
 @pytest.mark.parametrize(("setting", "name"), [(False, "v0"), (True, "v1")])
@@ -30,6 +32,7 @@ def test_create_with_done_completes(setting: bool, name: str) -> None:
     assert name == world.get()["name"]
 
 
+@pytest.mark.switches(create_with_done_completes=False)
 def test_update_complete_flag() -> None:
     """``complete: true`` is refused, obeyed or ignored."""
 
@@ -153,6 +156,7 @@ def test_unset_to_done() -> None:
     assert "v1" == world.get()["name"]
 
 
+@pytest.mark.switches(silent_build_becomes="BUILD_CANCELLED")
 @pytest.mark.parametrize(("setting", "status"), [(False, "BUILD_UNSET"), (True, "BUILD_CANCELLED")])
 def test_unset_builds_time_out(setting: bool, status: str) -> None:
     """A build that was created and left alone."""
@@ -163,6 +167,7 @@ def test_unset_builds_time_out(setting: bool, status: str) -> None:
     assert [status] == world.statuses()
 
 
+@pytest.mark.switches(silent_build_becomes="BUILD_CANCELLED")
 @pytest.mark.parametrize(("setting", "status"), [(600.0, "BUILD_RUNNING"), (300.0, "BUILD_CANCELLED")])
 def test_heartbeat_timeout(setting: float, status: str) -> None:
     """Five minutes of silence, or ten."""
@@ -250,6 +255,7 @@ def test_duplicate_build_key() -> None:
         assert builds == len(world.get()["builds"])
 
 
+@pytest.mark.switches(platform_resent_after_create="refuse")
 def test_platform_resent() -> None:
     """The same platform again: after an update, and after a creation that named it; never another one."""
     for setting in ("refuse", "accept"):
@@ -297,6 +303,7 @@ def test_artifacts_on_update(setting: str, expected: list[str]) -> None:
     assert expected == [artifact["external_identifier"] for artifact in build["artifacts"]]
 
 
+@pytest.mark.switches(artifacts_on_update="append")
 def test_repeated_artifact() -> None:
     """Identifier and region again: refused, doubled, or ignored."""
     artifact = {"external_identifier": "ami-1", "region": "r"}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.local.worlds import BUCKET, World, refused
+from tests.local.worlds import BUCKET, PLAIN, World, refused
+
+pytestmark = PLAIN
 
 SEALED = (
     "This version is complete. If you wish to add a new build a new version must be created by changing the "
@@ -42,6 +44,7 @@ def test_a_fingerprint_is_unique_in_its_bucket_only(world: World) -> None:
     )
 
 
+@pytest.mark.switches(empty_version_status="VERSION_RUNNING")
 def test_a_new_version_is_v0_and_running_without_builds(world: World) -> None:
     """A new version has every member that clients read without looking whether it is there."""
     world.version("f1")
@@ -117,6 +120,7 @@ def test_numbers_are_given_at_completion(world: World) -> None:
     assert "v2" == world.latest()
 
 
+@pytest.mark.switches(max_page_size=100)
 def test_the_service_itself_writes_the_history_of_latest(world: World) -> None:
     """Automatic assignments carry the name of the service, newest first."""
     world.completed("f1")
@@ -129,6 +133,7 @@ def test_the_service_itself_writes_the_history_of_latest(world: World) -> None:
     ]
 
 
+@pytest.mark.switches(status_priority="running", empty_version_status="VERSION_RUNNING")
 @pytest.mark.parametrize(
     ("statuses", "expected"),
     [
@@ -153,6 +158,7 @@ def test_the_status_of_an_open_version_tells_of_its_builds(
     assert expected == world.get()["status"]
 
 
+@pytest.mark.switches(max_page_size=100)
 def test_versions_are_listed_newest_first(world: World) -> None:
     """The order is that of creation, backwards."""
     world.version("f1")
@@ -161,6 +167,7 @@ def test_versions_are_listed_newest_first(world: World) -> None:
     assert ["f2", "f1"] == [v["fingerprint"] for v in world.model.list_versions(BUCKET)["versions"]]
 
 
+@pytest.mark.switches(version_numbers="reused")
 def test_a_deleted_version_leaves_latest_to_the_newest_valid_one(world: World) -> None:
     """``latest`` does not hinder deletion; the number is given again."""
     world.completed("f1")

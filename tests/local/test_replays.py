@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from packer_publisher.image import Platform
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.report import Outcome
 from tests.local import replays_packer as packer
 from tests.local import replays_terraform as terraform
@@ -60,7 +59,7 @@ class Shop:
 
 @contextmanager
 def a_shop(**switches: Any) -> Iterator[Shop]:
-    with service(Switches(**switches)) as at_hand, client_of(at_hand.registry) as client:
+    with service(**switches) as at_hand, client_of(at_hand.registry) as client:
         client.log_in()
         yield Shop(at_hand, client)
 

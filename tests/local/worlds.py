@@ -11,10 +11,12 @@ import pytest
 from packer_publisher.local.registry_model import Caller, RegistryModel, Tenancy
 from packer_publisher.local.registry_refusals import Refusal
 from packer_publisher.local.registry_store import MemoryStore, SqliteStore, Store
-from packer_publisher.local.registry_switches import Switches
+from tests.switches import setting
 
 START = datetime(2026, 11, 21, 8, 0, 0, 123456, tzinfo=UTC)
 BUCKET = "web-server"
+PLAIN = pytest.mark.switches(unset_to_done="accept", completion_lag=0.0, read_after_write="fresh")
+"""For tests of the registry's own rules: each write is taken, seen at once, and the last one completes its version."""
 
 
 class Clock:
@@ -39,7 +41,7 @@ class World:
         self.model = RegistryModel(
             store=store or MemoryStore(),
             clock=self.clock,
-            switches=Switches(**switches),
+            switches=setting(**switches),
             seed=7,
             tenancy=tenancy,
         )

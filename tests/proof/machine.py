@@ -21,6 +21,7 @@ from tests.proof.departed import Departed
 from tests.proof.packer import PackerRun, Source
 from tests.proof.stage import BUCKET, FINGERPRINTS, REGIONS, expects_tag, totals
 from tests.proof.unreliable import Fault
+from tests.switches import setting
 
 EXPECTS = (
     "",
@@ -75,7 +76,7 @@ class Machine(Departed):
         All images say what the ``style`` is; without one each says something else. ``unknown`` is how the registry
         answers a question that nobody outside of HCP can. ``first`` are images that are there when it begins.
         """
-        self.registry.model.switches = Switches.parse(unknown.split())
+        self.registry.model.switches = setting(**Switches.parse(unknown.split()).deviations())
         self.style = style
         self._deploy(configured, on_delete)
         for account, version, copies in first:

@@ -17,6 +17,7 @@ from packer_publisher.placement import Item
 from packer_publisher.steps import Call, DeleteBuild
 from tests.proof.invariants import Rules
 from tests.proof.registry_states import Naming
+from tests.switches import setting
 
 CRASH, LOSS = 1, 2
 MISHAPS = CRASH | LOSS
@@ -76,7 +77,7 @@ class Scenario:
     bucket_exists: bool = True
     mishaps: int = MISHAPS
     naming: Naming = "by name"
-    switches: Switches = field(default_factory=Switches)
+    switches: Switches = field(default_factory=setting)
     base: str = ""  # an image that a complete version of another bucket lists
 
 

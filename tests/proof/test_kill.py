@@ -26,6 +26,7 @@ from tests.proof.victim import Death, Errand, Killed, finish, kill, start
 from tests.publishing import Service, service
 from tests.simulation.registry import Clock, ModelRegistry
 from tests.simulation.world import cloud_of, event
+from tests.switches import setting
 
 STORIES = {"declared by component type": BY_TYPE, "by platform": BY_PLATFORM, "undeclared": UNDECLARED}
 STALL = 60.0
@@ -174,7 +175,7 @@ def test_the_lambda_function_killed_and_run_again_leaves_one_whole_version(accou
     build = account.build("base-1", TAGS, copies=["eu-west-1"], created=ten_minutes_ago)
 
     def lives(*dead: Death) -> tuple[Contents, list[str]]:
-        with closing(RegistryModel()) as model, local_registry(model) as registry:
+        with closing(RegistryModel(switches=setting())) as model, local_registry(model) as registry:
             settings = {**registry.environment(), "PUBLISHER_CONFIG": CONFIG, "PUBLISHER_EXPECTS": "amazon-ebs"}
             queue = LocalDelivery(account, settings)
             queue.emit(build.events[-1])

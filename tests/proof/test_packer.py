@@ -11,12 +11,12 @@ import pytest
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_routes import ROUTES
 from packer_publisher.local.registry_store import MemoryStore
-from packer_publisher.local.registry_switches import Switches
 from tests.local import replays, replays_packer
 from tests.local.replays import AWS, AZURE, BUCKET, FINGERPRINT
 from tests.local.replays_packer import RUN
 from tests.proof.packer import PackerRun, Phase, Source
 from tests.simulation.registry import Clock
+from tests.switches import setting
 
 
 class Recorded:
@@ -44,7 +44,7 @@ class Shop:
 
     def __init__(self, **switches: Any) -> None:
         self.clock = Clock()
-        store, chosen = MemoryStore(), Switches(**switches)
+        store, chosen = MemoryStore(), setting(**switches)
         self.model = RegistryModel(store=store, clock=self.clock, switches=chosen, seed=1)
         self.recorded = Recorded(self.model)
         self.down = False

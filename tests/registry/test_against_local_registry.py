@@ -17,11 +17,11 @@ from packer_publisher.errors import CredentialsTrouble, OutcomeUnknown, Registry
 from packer_publisher.image import Artifact
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
-from packer_publisher.local.registry_switches import Switches
 from packer_publisher.local.registry_tokens import VIEWER, WRITER
 from packer_publisher.registry import HCPPacker, Restore, Revoke
 from packer_publisher.snapshot import Build, BuildStatus
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from tests.switches import setting
 
 LABELS = (("managed-by", "packer-publisher"),)
 AMI = Artifact("eu-west-1", "ami-0123")
@@ -55,9 +55,9 @@ class World:
 
 
 @contextmanager
-def a_world(switches: Switches | None = None) -> Iterator[World]:
+def a_world(**switches: Any) -> Iterator[World]:
     with ExitStack() as stack:
-        registry = stack.enter_context(local_registry(RegistryModel(seed=1, switches=switches)))
+        registry = stack.enter_context(local_registry(RegistryModel(seed=1, switches=setting(**switches))))
         hcp = stack.enter_context(HCPPacker.from_environment(registry.environment()))
         yield World(registry, hcp)
         registry.faults.assert_consumed()
@@ -169,7 +169,7 @@ def test_a_read_outlives_a_reset(world: World) -> None:
 
 def test_lists_of_many_pages() -> None:
     """All buckets, versions and builds are found however small a page is."""
-    with a_world(Switches(default_page_size=2)) as world:
+    with a_world(default_page_size=2) as world:
         world.open_version("a", "b", "c", "d", "e")
         for number in range(4):
             world.hcp.create_bucket(f"bucket-{number}", "", (), world.deadline)
@@ -236,7 +236,7 @@ def test_a_viewer_may_not_write(world: World) -> None:
 @pytest.mark.parametrize("answer", ["403/7", "401/16"])
 def test_a_missing_role_is_trouble_however_it_is_said(answer: Any) -> None:
     """Whether HCP says 403 or 401 to a viewer who writes is not known; both are for a person."""
-    with a_world(Switches(viewer_writes=answer)) as world:
+    with a_world(viewer_writes=answer) as world:
         world.open_version()
         with (
             HCPPacker.from_environment(world.registry.environment(VIEWER)) as hcp,

@@ -22,6 +22,7 @@ from packer_publisher.registry.versions import change_body, update_body
 from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
+from tests.switches import setting
 
 
 class Clock:
@@ -42,7 +43,7 @@ class ModelRegistry:
 
     def __init__(self, switches: Switches | None = None, seed: int = 0, clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
-        self.model = RegistryModel(store=MemoryStore(), clock=self.clock, switches=switches or Switches(), seed=seed)
+        self.model = RegistryModel(store=MemoryStore(), clock=self.clock, switches=switches or setting(), seed=seed)
         self.log: list[str] = []
 
     @property

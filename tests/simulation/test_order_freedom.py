@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -17,6 +16,7 @@ from packer_publisher.snapshot import BuildStatus, Version
 from tests.simulation.handlers import DEADLINE, Handler, run_all
 from tests.simulation.registry import ModelRegistry
 from tests.simulation.world import World
+from tests.switches import survivable
 
 POLICY = Policy(rules=(BucketRule("*", BucketPolicy(create_bucket=True)),))
 FIRST, SECOND = "111111111111", "222222222222"
@@ -141,16 +141,6 @@ def test_any_order_ends_in_the_same_artifacts_whatever_the_registry_does(chunk: 
         wanted = {name: found[1] for name, found in reference(world, teams).items()}  # type: ignore[index]
         assert wanted == held, f"seed {seed}: {switches}"
         assert version.complete, f"seed {seed}: {switches}"
-
-
-def survivable(switches: Switches) -> Switches:
-    """Return the switches without the one pair under which nobody could finish a version.
-
-    Where two writers can make doubles of one build, the empty one can only be ended by setting it DONE.
-    """
-    if switches.duplicate_build_key == "component_type_and_platform":
-        return replace(switches, done_without_artifacts="accept")
-    return switches
 
 
 def test_a_build_that_lacks_a_region_keeps_its_version_open() -> None:

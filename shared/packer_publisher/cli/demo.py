@@ -34,7 +34,16 @@ PACE = 0.3  # seconds between two events, for eyes
     type=click.Path(dir_okay=False, path_type=Path),
     help="SQLite file that keeps the registry's contents.",
 )
-def demo(seed: int | None, keep: bool, as_json: bool, port: int, database: Path | None) -> None:
+@click.option(
+    "--switch",
+    "switches",
+    metavar="NAME=SETTING",
+    multiple=True,
+    help="Set what is not known about HCP Packer; `registry switches` lists them.",
+)
+def demo(
+    seed: int | None, keep: bool, as_json: bool, port: int, database: Path | None, switches: tuple[str, ...]
+) -> None:
     """Watch three clouds complete one version of a bucket; no account is needed.
 
     Images appear in stand-ins of AWS, Azure and Google Cloud; their events reach the three real functions shuffled
@@ -47,9 +56,11 @@ def demo(seed: int | None, keep: bool, as_json: bool, port: int, database: Path 
         view = LiveView() if sys.stdout.isatty() else PlainView()
     from packer_publisher.local.demo import play
     from packer_publisher.local.demo_stage import Stage
+    from packer_publisher.local.registry_switches import Switches
     from packer_publisher.runtime import close_publishers
 
-    with Stage(1000 + seed, database, port, on_leaving=close_publishers) as stage:
+    chosen = Switches.parse(switches)
+    with Stage(1000 + seed, database, port, switches=chosen, on_leaving=close_publishers) as stage:
 
         def tell(told: Told, rows: Sequence[Row]) -> None:
             if view is not None:

@@ -30,6 +30,7 @@ from packer_publisher.local.compute_events import push_body
 from packer_publisher.local.demo_base import register_base
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import local_registry
+from packer_publisher.local.registry_switches import Switches
 from packer_publisher.local.server import serving
 
 FUNCTIONS = Path(__file__).parents[3] / "functions"
@@ -75,12 +76,14 @@ class Stage:
         database: Path | None = None,
         port: int = 0,
         *,
+        switches: Switches | None = None,
         on_leaving: Callable[[], object] = lambda: None,
     ) -> None:
         self.fingerprint = f"3f2a91c-{run}"
         self._base = f"0b5e1d4-{run}"
         self._database = database
         self._port = port
+        self._switches = switches
         self._on_leaving = on_leaving
         self._stack = ExitStack()
         self.sent: list[Mapping[str, Any]] = []
@@ -106,7 +109,7 @@ class Stage:
 
     def _open(self) -> None:
         enter = self._stack.enter_context
-        self.model = open_model(self._database)
+        self.model = open_model(self._database, self._switches)
         self._stack.callback(self.model.close)
         registry = enter(local_registry(self.model, port=self._port))
         self.requests = registry.requests
@@ -256,13 +259,13 @@ class _Lines(io.StringIO):
         raise RuntimeError("the function logged no outcome")
 
 
-def open_model(database: Path | None) -> RegistryModel:
+def open_model(database: Path | None, switches: Switches | None = None) -> RegistryModel:
     """Return the local registry's model, in memory or in a file."""
     if database is None:
-        return RegistryModel()
+        return RegistryModel(switches=switches)
     from packer_publisher.local.registry_store import SqliteStore
 
-    return RegistryModel(store=SqliteStore(str(database)))
+    return RegistryModel(store=SqliteStore(str(database)), switches=switches)
 
 
 def load_function(path: str) -> ModuleType:
