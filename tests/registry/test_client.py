@@ -25,7 +25,7 @@ from packer_publisher.registry import (
     VersionChange,
     VersionName,
 )
-from packer_publisher.registry.decoding import build
+from packer_publisher.registry.decoding import NO_RUN, build
 from packer_publisher.snapshot import Bucket, BuildStatus, Channel, FoundArtifact
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
 from tests.registry.peer import BASE, ORGANIZATION, PROJECT, Peer, Says, Time, build_body, refusal, version_body
@@ -161,7 +161,7 @@ def test_parents_and_metadata_travel_with_the_fill(
         "vcs": {"type": "git", "details": {"commit": "3f2a91c"}},
         "cicd": None,
     }
-    common = {"status": "BUILD_DONE", "platform": "aws", "artifacts": [], "labels": {}}
+    common = {"status": "BUILD_DONE", "platform": "aws", "artifacts": [], "labels": {}, "packer_run_uuid": NO_RUN}
     assert {**common, "source_external_identifier": "ami-base", **sent_parents, "metadata": metadata} == body
 
 
