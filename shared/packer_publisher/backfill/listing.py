@@ -118,7 +118,8 @@ def _add(listing: Listing, image: Image, asked: Asked, place: Place) -> None:
     try:
         placement = place(image)
     except Rejected as problem:
-        listing.add_other(image.at, Outcome.REJECTED, str(problem), problem.remedy)
+        reason = str(problem).removeprefix(f"{image.at}: ")
+        listing.add_other(image.at, Outcome.REJECTED, reason, problem.remedy)
         return
     if placement is None or (asked.bucket and placement.bucket.casefold() != asked.bucket.casefold()):
         listing.pass_over()

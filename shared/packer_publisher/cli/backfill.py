@@ -140,8 +140,9 @@ def _run(run: Backfill, meter: Meter, *, dry_run: bool, detailed: bool, yes: boo
             click.echo(line)
     problem = ""
     if not dry_run and planned.writes:
-        if not yes:
-            click.confirm(f"\nWrite {planned.writes} versions?", abort=True)
+        if not yes and not click.confirm(f"\nWrite {planned.writes} versions?"):
+            end(run.journal)  # nothing was written, so there is nothing to go on with
+            raise click.Abort
         with meter.stage("writing"):
             problem = _write(run)
     found = sums(run.journal, left_out)

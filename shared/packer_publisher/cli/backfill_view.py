@@ -23,6 +23,8 @@ SIGNS = {
 }  # fmt: skip
 MOST_LINES = 20
 """Versions of a bucket that are printed before the question; a dry run prints all."""
+MOST_ALIKE = 3
+"""Images with the same reason that are named before the question."""
 
 
 def plan_lines(journal: Journal, found: Sums, left_out: Mapping[str, str], *, whole: bool) -> Iterator[str]:
@@ -143,15 +145,18 @@ def _problem_lines(entry: Entry, indent: int = 2) -> Iterator[str]:
 
 
 def _other_lines(journal: Journal, *, whole: bool) -> Iterator[str]:
-    others = journal.others()
-    if others:
+    """Yield the images that belong to no version, those with one and the same reason together."""
+    alike: dict[tuple[str, str, str], list[str]] = {}
+    for image, outcome, reason, remedy in journal.others():
+        alike.setdefault((outcome, reason, remedy), []).append(image)
+    if alike:
         yield ""
-        yield click.style(f"{counted(len(others), 'image')} that belong to no version", bold=True)
-    for image, outcome, reason, remedy in others if whole else others[:MOST_LINES]:
-        yield f"  {outcome}  {safe(image)}"
-        yield from facts([("why", reason), ("what to do", remedy)], indent=6)
-    if not whole and len(others) > MOST_LINES:
-        yield f"  ... and {len(others) - MOST_LINES} more; --dry-run prints all"
+        yield click.style(f"{counted(sum(map(len, alike.values())), 'image')} that belong to no version", bold=True)
+    for (outcome, reason, remedy), images in alike.items():
+        yield f"  {outcome}  {counted(len(images), 'image')}: {reason}"
+        told = images if whole else images[:MOST_ALIKE]
+        more = [f"and {len(images) - len(told)} more; --dry-run names all"] if len(told) < len(images) else []
+        yield from facts([("what to do", remedy), ("images", [*map(safe, told), *more])], indent=6)
 
 
 def _plan_sum(found: Sums) -> str:
