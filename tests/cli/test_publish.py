@@ -228,7 +228,7 @@ def test_an_unreachable_registry_is_status_five(
     """Status 5 says that trying again may help."""
     monkeypatch.setenv("HCP_AUTH_URL", "http://127.0.0.1:9")
     monkeypatch.setenv("HCP_API_ADDRESS", "127.0.0.1:9")
-    found = run("publish", f"eu-west-1:{clouds.aws.create('web-6', tags('unreachable-1'))}", "--timeout", "12s")
+    found = run("publish", f"eu-west-1:{clouds.aws.create('web-6', tags('unreachable-1'))}", "--timeout", "20s")
     assert 5 == found.exit_code
     assert "HCP cannot be reached" in found.stderr
 
