@@ -240,9 +240,10 @@ class Machine(Departed):
         owner, before = self.accounts[account], len(self.book)
         ref = ImageRef(owner.platform, owner.owner_id, "", "ami-unknown")
         event = ImageEvent(ref, change, self.registry.clock() - timedelta(hours=2 if old else 0), "event-unknown")
+        searches = change is Change.DELETED and self._revokes()
+        kept = not old if change is Change.WRITTEN else searches and (not old or self._trouble())
         report = owner.publisher.on_event(event, ENDLESS)
-        kept = change is Change.WRITTEN or (change is Change.DELETED and self._revokes())
-        expected = Outcome.DEFERRED if kept and not old else Outcome.IGNORED
+        expected = Outcome.DEFERRED if kept else Outcome.IGNORED
         assert (expected, before) == (report.outcome, len(self.book))
 
     # Trouble and time
@@ -304,6 +305,10 @@ class Machine(Departed):
     def packer_dies(self) -> None:
         """The process is killed: its heartbeats lapse, nobody says FAILED."""
         next(run for run in self.runs if not run.over).kill()
+
+    def _trouble(self) -> bool:
+        """Return whether the next call to HCP fails."""
+        return self.weather.outage or bool(self.weather.faults)
 
     # What must hold
 
