@@ -46,9 +46,9 @@ bench-backfill:  ## Print the backfill's calls, time and memory, beside their li
 	@.ci/venv dev
 	@$(VENV)/python -m tests.bench.backfill
 
-proof:  ## Print the figures of the proof: interleavings, faults, histories, outage, the registry's honesty
+proof:  ## Print the figures of the proof: interleavings, faults, histories, outage, poison, the registry's honesty
 	@.ci/venv dev
-	@for part in explore fault_play histories outage honesty; do $(VENV)/python -m tests.proof.$$part || exit 1; done
+	@for part in explore fault_play histories outage poison honesty; do $(VENV)/python -m tests.proof.$$part || exit 1; done
 
 # Universal: one file for all Pythons and systems; no address of a package index, so any mirror serves.
 LOCK := uv pip compile --quiet --upgrade --universal --python-version 3.11 \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -161,6 +162,17 @@ def test_an_image_that_its_cloud_does_not_know_is_asked_about_again_for_an_hour(
     assert Outcome.DEFERRED == function.on_event(at_event, Deadline.after(10)).outcome
     at.clock.forward(minutes=61)
     assert Outcome.IGNORED == function.on_event(at_event, Deadline.after(10)).outcome
+
+
+def test_an_event_from_the_future_keeps_nothing_alive(at: Service) -> None:
+    """An image that nobody knows would be asked for until then; a clock may be wrong by minutes."""
+    at.world.images.clear()
+    (ref,) = at.world.add(Platform.AZURE, "sub-1", "bad", ["westeurope"], GOOD)
+    at.world.images.clear()
+    function = at.function()
+    soon, later = event(ref, at=at.clock() + timedelta(minutes=5)), event(ref, at=at.clock() + timedelta(minutes=61))
+    assert Outcome.DEFERRED == function.on_event(soon, Deadline.after(10)).outcome
+    assert Outcome.IGNORED == function.on_event(later, Deadline.after(10)).outcome
 
 
 @pytest.mark.parametrize("secret", ["wrong", ""])

@@ -113,6 +113,10 @@ def test_what_is_no_message_of_ours_is_left_to_others(message: object) -> None:
             "The message to converge names an image of 111122223333 in evil.example.com/, which is no place.",
         ),
         (
+            converge({**IMAGE, "region": ""}),
+            "The message to converge names an image of 111122223333 in no region, which is no place.",
+        ),
+        (
             converge({**IMAGE, "owner": "a\nb"}),
             "The message to converge names an image of a\\nb in eu-west-1, which is no place.",
         ),

@@ -365,6 +365,14 @@ def test_what_was_handed_over_is_judged_by_what_is_there_now(at: Service) -> Non
     ]
 
 
+def test_a_handed_over_image_without_tags_is_told_of(at: Service) -> None:
+    """Whoever asked finds an outcome for every image, also where the tags were taken away meanwhile."""
+    (ref,) = at.world.add(Platform.AWS, OWNER, "bare", ["eu-west-1"], {}, age=60)
+    order = ConvergeOrder("web", "a1", (ref,))
+    (report,) = converge_images(at.function(), order, Deadline.after(30)).reports
+    assert (Outcome.IGNORED, "carries no contract tag") == (report.outcome, report.reason)
+
+
 def test_what_an_image_in_conflict_declares_does_not_count_for_the_others() -> None:
     """The good image of an undeclared version waits; the other one's names are not waited for."""
     with service() as at:

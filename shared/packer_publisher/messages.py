@@ -200,9 +200,8 @@ def _image(image: object, platform: Platform, verb: str) -> ImageRef:
     if len(texts) != 3 or not texts[2] or len(texts[2]) > _MOST_TEXT:
         raise Rejected(f"The message to {verb} names an image without its owner, region or id.", remedy=_REMEDY)
     owner, region, identifier = texts
-    if not _OWNER.fullmatch(owner) or not _REGION.fullmatch(region):
-        raise Rejected(
-            f"The message to {verb} names an image of {shown(owner)} in {shown(region)}, which is no place.",
-            remedy=_REMEDY,
-        )
+    nowhere = platform is Platform.AWS and not region  # the other clouds' images say themselves where they are
+    if nowhere or not _OWNER.fullmatch(owner) or not _REGION.fullmatch(region):
+        where = f"{shown(owner)} in {shown(region) or 'no region'}"
+        raise Rejected(f"The message to {verb} names an image of {where}, which is no place.", remedy=_REMEDY)
     return ImageRef(platform, owner, region, identifier)

@@ -42,7 +42,8 @@ Placer = Callable[[Image], Placement | None]
 ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 NOT_FOUND_YET = timedelta(hours=1)
 """How long after its event an image that its cloud does not know counts as not there yet: EC2 is eventually
-consistent, and Packer's maintainers were told by AWS to back off for minutes (hashicorp/packer#3377)."""
+consistent, and Packer's maintainers were told by AWS to back off for minutes (hashicorp/packer#3377). An event that
+comes from as far in the future tells nothing of how new its image is, and would else be kept until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +130,7 @@ class Publisher:
         except ConfigurationError as problem:
             return _deferred(event.ref, None, None, problem).report
         if publication.image is None and publication.error is None:
-            age = self._now() - event.time
-            if age < NOT_FOUND_YET and event.change is Change.WRITTEN:
+            if abs(self._now() - event.time) < NOT_FOUND_YET and event.change is Change.WRITTEN:
                 return _report(Outcome.DEFERRED, event.ref, reason="its cloud does not show the image yet")
             return _report(Outcome.IGNORED, event.ref, reason="its cloud does not know the image (any more)")
         return publication.report

@@ -18,7 +18,7 @@ from packer_publisher.expectation import quiet_since
 from packer_publisher.image import Image, ImageRef, ImageState, Platform
 from packer_publisher.messages import MOST_MESSAGES, ConvergeOrder, Queue, orders_for, write_order
 from packer_publisher.overdue import Overdue, overdue
-from packer_publisher.placement import Item, place
+from packer_publisher.placement import Item, is_ours, place
 from packer_publisher.protocols import Scan
 from packer_publisher.publish import Publication, Publisher
 from packer_publisher.report import TELLING, Outcome, Report
@@ -189,6 +189,8 @@ def converge_images(publisher: Publisher, order: ConvergeOrder, deadline: Deadli
                 others.append(_report(Outcome.IGNORED, ref, "the image is gone, or not available any more"))
             elif image.ref.owner_id.casefold() != ref.owner_id.casefold():
                 others.append(_report(Outcome.IGNORED, ref, f"belongs to {image.owner}"))
+            elif not is_ours(image.tags, publisher.policy):
+                others.append(_report(Outcome.IGNORED, ref, "carries no contract tag"))
             else:
                 images.append(image)
     versions, rejected = _by_version(publisher, images, "")

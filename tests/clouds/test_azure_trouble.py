@@ -65,6 +65,14 @@ def test_an_unknown_subscription_is_a_matter_of_credentials(azure: Azure) -> Non
     assert f"Azure refused to show {identifier} (HTTP 404 SubscriptionNotFound)." == str(error)
 
 
+def test_made_up_subscriptions_fill_no_memory(azure: Azure) -> None:
+    """Each has a client of its own, and whoever sends events can make up any number."""
+    for number in range(33):
+        trouble(azure, IMAGE.replace(SUBSCRIPTION, f"00000000-0000-0000-0000-{number:012}"))
+    assert azure.describe(ref(IMAGE), soon()) is not None
+    assert 32 == len(azure._arm._clients)
+
+
 def test_throttling_hands_on_a_long_wait(arm: Arm, azure: Azure) -> None:
     """A Retry-After longer than an invocation should wait goes to the platform at once."""
     arm.fail(429, "TooManyRequests", retry_after=30, times=2)

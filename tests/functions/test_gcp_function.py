@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -240,6 +241,27 @@ def test_what_holds_no_event_is_rejected_and_acknowledged(
     report = function.logged()
     assert ("WARNING", "rejected", reason) == (report["severity"], report["outcome"], report["reason"])
     assert [] == compute.asked
+
+
+def test_what_the_framework_cannot_read_is_rejected_and_acknowledged(
+    compute: ComputeEngine, function: Function
+) -> None:
+    """Its parsers fail in ways that it does not catch, and would have the request sent again for days."""
+    for body in (b"[1]", b'"text"', b"\xff", b"[" * 100_000, b'{"specversion": []}', b'{"context": 7, "data": 1}'):
+        assert 204 == function.post(JSON, body)
+        report = function.logged()
+        assert ("rejected", "the request holds no readable event") == (report["outcome"], report["reason"])
+    assert [] == compute.asked
+
+
+def test_a_fault_of_ours_keeps_the_event_and_is_told(client: FlaskClient, capsys: pytest.CaptureFixture[str]) -> None:
+    """It must not look like a request that holds no event: that would be acknowledged, and lost."""
+    main = sys.modules["main"]  # as the framework has loaded it
+    with pytest.raises(main.RetryLater, match=r"^our code failed; the log says where$"):
+        main.publish_image(None)  # no event at all, which the framework never hands over
+    line = json.loads(capsys.readouterr().out)
+    assert ("ERROR", "our code failed") == (line["severity"], line["message"])
+    assert "AttributeError" in line["stack_trace"]
 
 
 @pytest.mark.parametrize("wire", ["Eventarc binary", "Pub/Sub structured"])

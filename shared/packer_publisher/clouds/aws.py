@@ -20,7 +20,7 @@ from packer_publisher.clouds.aws_images import Found, is_ami_id, read_image, rea
 from packer_publisher.clouds.aws_regions import Regions
 from packer_publisher.clouds.aws_survey import PAGE, SURVEY_PAGE, creation_filter, pages, read, tag_filter
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import ConfigurationError, Rejected, Trouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, Rejected, Trouble
 from packer_publisher.image import Image, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.placement import Placement
@@ -69,9 +69,9 @@ class AWS:
         With an owner in ``ref`` the image's may be another account that shares it: its tags are invisible then, and
         the caller compares. Without one (a person gave the id alone) it must be the account of the credentials.
 
-        Raises Rejected for an identifier that is no AMI id, and for a stranger's image where ``ref`` names no owner;
-        CredentialsTrouble where the credentials or the permission are missing, CloudTrouble where EC2 does not answer
-        in time.
+        Raises Rejected for an identifier that is no AMI id, for a region that AWS does not have, and for a stranger's
+        image where ``ref`` names no owner; CredentialsTrouble where the credentials or the permission are missing,
+        CloudTrouble where EC2 does not answer in time.
         """
         if not is_ami_id(ref.identifier):
             raise Rejected(f"{shown(ref.identifier)} is no AMI id", remedy="write it as in ami-0123456789abcdef0")
@@ -238,7 +238,11 @@ class AWS:
         except Absent:
             return None
         except Denied as denied:
+            self._regions.require(ref.region, deadline)
             raise denied.as_trouble() from denied
+        except CloudTrouble:
+            self._regions.require(ref.region, deadline)
+            raise
         # A deregistered image gives an empty list for a while, before EC2 forgets it (API reference, DescribeImages).
         return next((read_image(found, ref.region).image for found in answer["Images"]), None)
 

@@ -194,6 +194,12 @@ class Clients:
                 self._clients[key] = self._make(service, region, pace)
             return self._clients[key]
 
+    def forget(self, region: str) -> None:
+        """Close a region's clients: each takes megabytes, and anybody can make up regions."""
+        with self._lock:
+            for key in [key for key in self._clients if key[1] == region]:
+                self._clients.pop(key).close()
+
     def _make(self, service: str, region: str, pace: Pace) -> Any:
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError

@@ -7,7 +7,8 @@ from collections.abc import Iterable
 
 from packer_publisher.clouds.aws_calls import Clients, Denied, within
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import Forbidden
+from packer_publisher.errors import ConfigurationError, Forbidden, Rejected, Trouble
+from packer_publisher.wording import shown
 
 REGIONS_KEPT = 3600.0
 """Seconds for which the list of regions is believed: a region that is enabled later must show up without a restart."""
@@ -35,6 +36,22 @@ class Regions:
         if not all(regions.get(name) for name in named):
             regions = self._read(ask, deadline, again=True)
         return named - regions.keys(), frozenset(name for name in named if not regions.get(name, True))
+
+    def require(self, region: str, deadline: Deadline) -> None:
+        """Raise Rejected for a region that AWS does not have; it is asked in the region of the environment.
+
+        For one that did not answer or denied access: its address may lead nowhere, or to another partition. Where AWS
+        does not tell, nothing is raised, and the trouble stays what it was.
+        """
+        try:
+            home = self._clients.home()
+            unknown = region != home and self.closed([region], home, deadline)[0]
+        except (Trouble, ConfigurationError):
+            return
+        if unknown:
+            self._clients.forget(region)
+            remedy = "`aws ec2 describe-regions --all-regions` lists the names"
+            raise Rejected(f"AWS has no region {shown(region)}", remedy=remedy)
 
     def _read(self, ask: str, deadline: Deadline, *, again: bool = False) -> dict[str, bool]:
         if self._regions and not again and time.monotonic() - self._read_at < REGIONS_KEPT:

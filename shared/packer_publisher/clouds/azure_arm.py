@@ -45,6 +45,7 @@ _SUBSCRIPTIONS_API = "2022-12-01"
 _NO_SUBSCRIPTION = "none"  # the SDK insists on one; the list of subscriptions lies in none
 _CONNECT_SECONDS = 5.0
 _READ_SECONDS = 20.0
+_MOST_CLIENTS = 32  # more than threads use at a time; whoever sends events can make up any number of subscriptions
 _LEAST_SECONDS = 0.5  # with less time left nothing is begun
 _NOT_SHOWN = ("SubscriptionNotFound", "InvalidAuthenticationTokenTenant")  # not to this identity, or its tenant
 _ROLE = "give the function's identity the role that infra/azure defines (read images, galleries and resources)"
@@ -213,9 +214,11 @@ class Arm:
 
     def _client(self, subscription: str) -> ComputeManagementClient:
         with self._lock:
-            if subscription not in self._clients:
-                self._clients[subscription] = self._open(subscription)
-            return self._clients[subscription]
+            client = self._clients.pop(subscription, None) or self._open(subscription)
+            self._clients[subscription] = client  # as the last, being the one used last
+            if len(self._clients) > _MOST_CLIENTS:
+                self._clients.pop(next(iter(self._clients))).close()
+            return client
 
     def _open(self, subscription: str) -> ComputeManagementClient:
         from azure.core.pipeline import policies
