@@ -78,4 +78,4 @@ def test_made_up_regions_fill_no_memory(describe: Describe, monkeypatch: pytest.
         for number in range(5):
             with pytest.raises(Rejected):
                 aws.describe(ImageRef(Platform.AWS, "1", f"xx-nowhere-{number}", "ami-0aaaaaaaaaaaaaaaa"), soon())
-    assert {"us-east-1"} == {region for region, _ in aws._clients._clients}
+    assert {"us-east-1"} == {region for _, region, _ in aws._clients._clients}
