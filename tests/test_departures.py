@@ -185,6 +185,14 @@ def test_an_event_rests_until_the_search_can_be_trusted(at: Service) -> None:
     assert Outcome.REVOKED == tell(at, event).outcome
 
 
+def test_an_event_from_the_future_does_not_rest_until_then(at: Service) -> None:
+    """A forged time would keep it for ever; a clock may be wrong by minutes."""
+    (ref,) = add(at)
+    delete(at, ref)
+    assert Outcome.DEFERRED == tell(at, deleted(at, ref, age=-59)).outcome
+    assert Outcome.REVOKED == tell(at, deleted(at, ref, age=-61)).outcome
+
+
 def test_a_search_that_lags_a_minute_finds_it(at: Service) -> None:
     """Under the switch of an image that is deleted seconds after it was registered."""
     with service(search_lag=60.0) as lagging:

@@ -46,6 +46,8 @@ from packer_publisher.steps import RevokeVersion, SetLabels
 
 REST = timedelta(minutes=2)
 """How old an event is before HCP is searched: how soon the search finds what was just written is not documented."""
+AHEAD = timedelta(hours=1)
+"""How far an event may be in the future; one from further on tells nothing of its age, and is not kept until then."""
 MOST_HITS = 50
 """Places of one image that are looked at: each is a version, and a read of it."""
 MOST_LOOKS = 32
@@ -92,7 +94,7 @@ class Departures:
         if event.tags is not None and not is_ours(event.tags, self._policy):
             return _report(Outcome.IGNORED, event.ref, "carried no contract tag")
         age = self._now() - event.time
-        if age < REST:
+        if -AHEAD < age < REST:
             reason = f"the event is younger than {format_duration(REST)}: HCP may not find yet what was just written"
             return replace(_report(Outcome.DEFERRED, event.ref, reason), retry_after=_seconds(REST - age))
         return _reported(event.ref, lambda: self._on_event(event, deadline, queue))
