@@ -27,6 +27,8 @@ LONG = os.environ.get("PROOF") == "long"
 SEED = int(os.environ.get("PROOF_SEED", "0"))
 COUNT = 34_000 if LONG else 800
 """Inputs for each cloud: more than 100,000 in the long run, a few thousand in the normal one."""
+SHOWN = 10
+"""Failures that are printed and kept: the first ones tell what is wrong."""
 ALONE = 40
 """Where a platform delivers one message at a time, a good one follows so many."""
 
@@ -161,7 +163,7 @@ def main() -> int:
             sys.stdout.flush()
     sys.stdout.writelines(f"    {line}\n" for line in table(tallies))
     failures = [failure for tally in tallies for failure in tally.failures]
-    for failure in failures:
+    for failure in failures[:SHOWN]:
         path = keep(failure.cloud, f"seed-{SEED}-{failure.number}", failure.message)
         sys.stdout.write(f"{failure}\n  kept as {os.path.relpath(path, Path.cwd())}\n")
     total = sum(tally.inputs for tally in tallies)

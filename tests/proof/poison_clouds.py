@@ -20,7 +20,7 @@ from typing import Any
 from packer_publisher.image import Platform
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.aws import LocalAWS
-from packer_publisher.local.aws_events import state_change
+from packer_publisher.local.aws_events import tag_change
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import local_registry
@@ -94,7 +94,7 @@ def sites() -> Iterator[dict[Platform, Site]]:
         registry = stack.enter_context(local_registry(model))
         common = {
             **registry.environment(),
-            "PUBLISHER_CONFIG": json.dumps({"buckets": {"*": {"create_buckets": True}}}),
+            "PUBLISHER_CONFIG": json.dumps({"buckets": {"*": {"create_buckets": True, "on_delete": "revoke"}}}),
             "NO_PROXY": "127.0.0.1,localhost",
         }
         for name in ("werkzeug", "moto"):  # moto's server tells each request, and what it cannot answer
@@ -121,7 +121,7 @@ def _aws(stack: ExitStack, common: Mapping[str, str], tokens: Callable[[], Seque
     good = account.build("good", tags, region=REGION, created=created)
     others = [account.build(f"odd-{n}", tags, region=REGION, created=created) for n, tags in enumerate(ABSURD)]
     others.append(account.build("foreign", {"Name": "foreign"}, region=REGION, created=created))
-    gone = state_change(ACCOUNT, REGION, "ami-0123456789abcdef0", "deregistered")
+    untagged = tag_change(ACCOUNT, REGION, "ami-0123456789abcdef0", ["Name"], {"Name": "foreign"}, 1)
     keys = [value for name, value in account.environment.items() if "SECRET" in name or "TOKEN" in name]
     images = [(ACCOUNT, region, image) for build in (good, *others) for region, image in build.images.items()]
     return Site(
@@ -131,7 +131,7 @@ def _aws(stack: ExitStack, common: Mapping[str, str], tokens: Callable[[], Seque
         (*sample_events("aws"), *(_aged(event) for build in (good, *others[:3]) for event in build.events)),
         (*images[-3:], (ACCOUNT, REGION, "ami-0fedcba9876543210"), (ACCOUNT, "xx-nowhere-1", "ami-0fedcba9876543210")),
         (
-            Neighbour(_message(gone), frozenset({"ignored"})),
+            Neighbour(_message(untagged), frozenset({"ignored"})),
             Neighbour(_message(good.events[-1]), FILED),
         ),
         lambda: (*tokens(), *keys),

@@ -34,14 +34,15 @@ class Handled:
     """What became of one message.
 
     ``lines`` are the function's own log lines, decoded; ``written`` is all text that came out meanwhile (of a batch:
-    for all of it). ``kept`` says whether the platform brings the message again, ``escaped`` names the error that left
-    the function instead of an answer.
+    for all of it). ``kept`` says whether the platform brings the message again, ``bred`` how many new ones the function
+    put on its queue (seen where that is a binding), ``escaped`` names the error that left it instead of an answer.
     """
 
     lines: tuple[Mapping[str, Any], ...]
     written: str
     kept: bool
     escaped: str = ""
+    bred: int = 0
 
     @property
     def reports(self) -> tuple[Mapping[str, Any], ...]:
@@ -56,6 +57,16 @@ class Door(Protocol):
 
     def deliver(self, messages: Sequence[Message]) -> list[Handled]:
         """Hand over messages at once, as the platform does, and return what became of each."""
+
+
+class _Work:
+    """The host's output binding: what a call puts on the function's own queue."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def set(self, val: list[str]) -> None:
+        self.messages += val
 
 
 class _Log(io.StringIO):
@@ -164,17 +175,17 @@ class QueueDoor:
     def _deliver(self, message: Message) -> Handled:
         from azure.functions import QueueMessage
 
-        escaped, kept = "", False
+        escaped, kept, work = "", False, _Work()
         with redirect_stdout(self._log), redirect_stderr(self._log):
             try:
-                self._module.publish_image(QueueMessage(id="message-0", body=message.body))
+                self._module.publish_image(QueueMessage(id="message-0", body=message.body), work)
             except self._module.RetryLater as later:
                 kept = True
                 self._log.write(f"{json.dumps({'raised': str(later)})}\n")
             except Exception as error:  # noqa: BLE001  # the very thing that must not happen; the judge is told
                 escaped, kept = type(error).__name__, True
         written = self._log.take()
-        return Handled(decoded(written), written, kept, escaped)
+        return Handled(decoded(written), written, kept, escaped, len(work.messages))
 
 
 @dataclass

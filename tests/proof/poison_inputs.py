@@ -50,6 +50,8 @@ class Inputs:
             {KEY: {"sweep": {"window": "14d"}}},
             *({KEY: {"converge": _asked([image])}} for image in images),
             {KEY: {"converge": _asked(images)}},
+            {KEY: {"look-again": {**_asked(images), "first": "2026-10-01T10:04:19Z"}}},
+            *({KEY: {"look-again": {**_asked([image]), "first": "2026-10-01T10:04:19Z"}}} for image in images),
         ]
 
     def __getitem__(self, number: int) -> Input:

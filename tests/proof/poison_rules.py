@@ -19,8 +19,11 @@ MOST_LINES = 64
 ORDINARY = frozenset(map(str, Outcome)) - {Outcome.IGNORED, Outcome.REJECTED, Outcome.DEFERRED}
 """What may become of an input that is spoiled in a place that nobody looks at: its image is there."""
 
-TROUBLE = re.compile(r"Azure refused to show \S+ \(HTTP 404 SubscriptionNotFound\)\.")
-"""Why a stand-in may ask to come again: a subscription that this identity must not look into, which people can mend."""
+TROUBLE = re.compile(
+    r"Azure refused to show .+ \(HTTP 404 SubscriptionNotFound\)\."
+    r"|Google Cloud knows no project \S+, or does not show it to this identity\."
+)
+"""Why a message may come again: a subscription or project that this identity may not look into, which people mend."""
 
 
 def broken_rules(handled: Handled, *, batch: int, textual: bool, secrets: Sequence[str] = ()) -> list[str]:
@@ -38,6 +41,8 @@ def broken_rules(handled: Handled, *, batch: int, textual: bool, secrets: Sequen
     found += [f"asks to come again without trouble: {reason}" for reason in deferred if not TROUBLE.fullmatch(reason)]
     if handled.kept and not deferred:
         found.append("comes again without a word")
+    if handled.bred:
+        found.append(f"breeds {handled.bred} messages")
     told = [*secrets, WRITER.secret, *([] if textual else [PRIVATE])]
     found += [f"tells a secret: {word[:8]}..." for word in told if word in handled.written]
     return found + _unreadable(handled, batch)
