@@ -181,6 +181,7 @@ def test_a_run_that_is_killed_goes_on_and_repeats_nothing(account: Account) -> N
         (["aws", "--yes", "--resume"], "there is no journal to go on with"),
         (["aws", "--dry-run", "--bucket", "_"], "is no bucket name"),
         (["aws", "--dry-run", "--region", "mars-1"], "mars-1"),
+        (["all", "--dry-run", "--region", "eu-west-1"], "--region goes with one cloud"),
         (["aws", "--yes", "--journal", "publisher.json"], "cannot be used as a journal"),
         (["aws", "--dry-run", "--mapping", "publisher.json"], "publisher.json"),
     ],

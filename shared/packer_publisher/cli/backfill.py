@@ -94,6 +94,8 @@ def backfill(
     CLOUD is aws, azure, gcp or all. Everything that your credentials reach is listed and grouped by bucket and
     fingerprint; then the plan is printed, and written once you agree. A run that is broken off goes on with --resume.
     """
+    if only and cloud == "all":
+        raise ConfigurationError("--region goes with one cloud", remedy="name aws, azure or gcp in place of all")
     _refuse(yes=yes, dry_run=dry_run, resume=resume, as_json=as_json, since=since, until=until)
     invocation = Invocation("", None, None, bucket, "", "", expects, config, 0, as_json)
     override = invocation.override()  # refuses names that are none
