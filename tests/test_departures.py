@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble
+from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Forbidden, Trouble
 from packer_publisher.image import Change, Image, ImageEvent, ImageRef, ImageState, Platform
 from packer_publisher.local.registry_faults import LostReply
 from packer_publisher.local.registry_switches import Switches
@@ -87,6 +87,12 @@ def tell(
 ) -> Report:
     """Deliver the event of a deletion to a new process."""
     return (function or at.function(rules)).on_event(event, Deadline.after(60), line)
+
+
+def seeing(at: Service, cloud: WorldCloud, rules: BucketPolicy = REVOKE) -> Publisher:
+    """Return a new process's publisher that sees AWS as a test says."""
+    opened = at.function(rules)
+    return Publisher(opened.policy, lambda: opened.registry, lambda _: cloud, now=at.clock)
 
 
 def look_again(at: Service, order: LookAgainOrder, rules: BucketPolicy = REVOKE, line: Line | None = None) -> Report:
@@ -480,7 +486,7 @@ def test_a_cloud_that_is_in_trouble_misses_nothing(at: Service) -> None:
     at.clock.forward(hours=2)
     delete(at, refs[0])
     line = Line()
-    denying = Sick(at, CredentialsTrouble("eu-west-1 denies access"))
+    denying = Sick(at, Forbidden("eu-west-1 denies access"))
     assert ((), []) == (_sweep(at, line, cloud=denying).missed, line.messages)
     (told,) = _sweep(at, line, cloud=Sick(at, CloudTrouble("eu-west-1 does not answer"))).missed
     assert (Outcome.DEFERRED, "eu-west-1 does not answer", []) == (told.outcome, told.reason, line.messages)
@@ -489,7 +495,7 @@ def test_a_cloud_that_is_in_trouble_misses_nothing(at: Service) -> None:
 class Sick(WorldCloud):
     """A cloud that shows what it scans, and is in trouble when it is asked for the first AMI."""
 
-    def __init__(self, at: Service, trouble: Exception) -> None:
+    def __init__(self, at: Service, trouble: Trouble) -> None:
         super().__init__(at.world, Platform.AWS)
         self._trouble = trouble
 
@@ -507,9 +513,8 @@ def _sweep(
     dry_run: bool = False,
     cloud: WorldCloud | None = None,
 ) -> Sweep:
-    function = at.function(rules)
     seen = cloud or WorldCloud(at.world, Platform.AWS)
-    function._clouds[Platform.AWS] = seen
+    function = seeing(at, seen, rules)
     since = at.clock() - timedelta(hours=48)
     return sweep(function, seen, since, None, Deadline.after(300), None, line, dry_run=dry_run)
 
@@ -533,8 +538,7 @@ def test_nobody_judges_the_images_of_another_account(at: Service) -> None:
     tell(at, deleted(at, refs[0]), line=line)
     at.clock.forward(minutes=11)
     operations(at)
-    stranger = at.function(REVOKE)
-    stranger._clouds[Platform.AWS] = Foreign(at.world, Platform.AWS)
+    stranger = seeing(at, Foreign(at.world, Platform.AWS))
     by_event = tell(at, deleted(at, refs[0]), function=stranger)
     by_message = stranger.departures.look_again(line.orders()[0], Deadline.after(60), line)
     for report in (by_event, by_message):
@@ -580,6 +584,31 @@ def _listed(refs: Sequence[ImageRef]) -> Any:
 
 
 # Trouble
+
+
+@pytest.mark.parametrize(
+    ("trouble", "outcome", "reason"),
+    [
+        (Forbidden("no"), Outcome.UNCHANGED, "ami-web-eu-west-1 (eu-west-1) cannot be looked for"),
+        (CredentialsTrouble("the keys have expired"), Outcome.DEFERRED, "the keys have expired"),
+        (CloudTrouble("eu-west-1 does not answer"), Outcome.DEFERRED, "eu-west-1 does not answer"),
+    ],
+    ids=["denied", "expired", "silent"],
+)
+def test_a_region_that_tells_nothing_keeps_its_version(
+    at: Service, trouble: Trouble, outcome: Outcome, reason: str
+) -> None:
+    """One that denies access is not looked at again; what may pass by itself keeps the event, or the message."""
+    refs = add(at, regions=REGIONS)
+    at.clock.forward(hours=2)
+    delete(at, refs[1])
+    function = seeing(at, Sick(at, trouble))
+    report = tell(at, deleted(at, refs[1]), line=Line(), function=function)
+    assert (outcome, True) == (report.outcome, report.reason.endswith(reason))
+    order = LookAgainOrder("web", "a1", at.clock() - timedelta(hours=1), _listed(refs))
+    second = function.departures.look_again(order, Deadline.after(60), None)
+    assert Outcome.DEFERRED == second.outcome  # nothing was seen before: it may be the credentials themselves
+    assert ("v1", "ACTIVE") == status(at)
 
 
 @pytest.mark.parametrize("operation", ["UpdateVersion", "UpdateBuild"])

@@ -27,7 +27,7 @@ from packer_publisher.driver import rest_after
 from packer_publisher.durations import format_duration
 from packer_publisher.errors import (
     ConfigurationError,
-    CredentialsTrouble,
+    Forbidden,
     OutcomeUnknown,
     RegistryRefused,
     RegistryTrouble,
@@ -131,7 +131,7 @@ class Departures:
                 try:
                     if self._sight(image, deadline) is Sight.ABSENT:
                         missed.append(image)
-                except CredentialsTrouble:
+                except Forbidden:
                     continue  # a region that denies access: what it does not show is not missed
                 except Trouble as trouble:
                     reports.append(_in_trouble(image.ref, trouble))
@@ -253,9 +253,9 @@ class Departures:
         """Return what is known of an image after a look; an image that the message names was missed before."""
         try:
             sight = self._sight(image, deadline)
-        except CredentialsTrouble:
+        except Forbidden:
             if not case.sights:
-                raise  # nothing was seen yet: it may be the credentials themselves
+                raise  # nothing was seen yet: EC2 says so of keys that are deleted, too
             return Sight.HIDDEN
         return Sight.ABSENT_AGAIN if sight is Sight.ABSENT and case.names(image) else sight
 

@@ -90,6 +90,8 @@ def test_only_the_image_itself_takes_its_note_back() -> None:
     assert "ami-other" == dict(call.labels)[GONE]
     assert next_call([AWS], version(gone(names=("ami-other",))), QUIRKS) is None
     assert next_call([AZURE], version(gone(), build(AZURE)), QUIRKS) is None
+    namesake = item(owner="222222222222")
+    assert next_call([namesake], version(gone()), QUIRKS) is None
     assert not isinstance(next_call([AWS], version(gone(status=BuildStatus.DONE)), QUIRKS), SetLabels)
 
 
