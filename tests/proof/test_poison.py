@@ -22,9 +22,10 @@ from tests.proof.poison_corpus import CORPUS, Case, cases
 from tests.proof.poison_doors import Handled, Message
 from tests.proof.poison_inputs import Inputs
 from tests.proof.poison_json import write
-from tests.proof.poison_mutations import STRUCTURAL, TEXTUAL
+from tests.proof.poison_mutations import STRUCTURAL, TEXTUAL, another_type, places, tags_bent
 from tests.proof.poison_requests import push
 from tests.proof.poison_rules import LONGEST_LINE, broken_rules
+from tests.proof.poison_words import ODD, TAGS
 
 CASES = list(cases())
 GONE: Mapping[str, object] = {"outcome": "ignored", "reason": "its cloud does not know the image (any more)"}
@@ -109,11 +110,20 @@ def ghost(cloud: Platform, then: datetime) -> Message:
 def test_a_seed_and_a_number_are_one_input(at: dict[Platform, Site], cloud: Platform) -> None:
     """A failure can be had again, in whatever order inputs are asked for; other seeds have others."""
     one, same, other = (Inputs(cloud, seed, at[cloud].events, at[cloud].images) for seed in (7, 7, 8))
-    forwards = [one[number] for number in range(60)]
-    assert forwards == [same[number] for number in reversed(range(60))][::-1]
-    assert not {found.message.body for found in forwards if len(found.message.body) > 7} & {
-        other[number].message.body for number in range(60)
-    }
+    numbers = range(500)
+    forwards = [one[number] for number in numbers]
+    assert forwards == [same[number] for number in reversed(numbers)][::-1]
+    assert not any(found == other[number] for number, found in enumerate(forwards) if len(found.message.body) > 7)
+
+
+@pytest.mark.parametrize("mutate", [another_type, tags_bent])
+def test_no_input_spoils_the_words_of_another(mutate: Callable[..., Any]) -> None:
+    """Else the numbers of a failure would not repeat it."""
+    words = write([*ODD, *TAGS])
+    for number in range(400):
+        for container, key in list(places(mutate({"tags": "x"}, Random(number)))):
+            container[key] = "spoiled"
+    assert words == write([*ODD, *TAGS])
 
 
 @pytest.mark.parametrize("mutate", [*STRUCTURAL, *TEXTUAL], ids=lambda mutate: mutate.__name__)
