@@ -488,8 +488,9 @@ def test_a_cloud_that_is_in_trouble_misses_nothing(at: Service) -> None:
     line = Line()
     denying = Sick(at, Forbidden("eu-west-1 denies access"))
     assert ((), []) == (_sweep(at, line, cloud=denying).missed, line.messages)
-    (told,) = _sweep(at, line, cloud=Sick(at, CloudTrouble("eu-west-1 does not answer"))).missed
-    assert (Outcome.DEFERRED, "eu-west-1 does not answer", []) == (told.outcome, told.reason, line.messages)
+    for trouble in (CloudTrouble("eu-west-1 does not answer"), CredentialsTrouble("the keys have expired")):
+        (told,) = _sweep(at, line, cloud=Sick(at, trouble)).missed
+        assert (Outcome.DEFERRED, str(trouble), []) == (told.outcome, told.reason, line.messages)
 
 
 class Sick(WorldCloud):
