@@ -197,12 +197,12 @@ def test_the_lambda_function_killed_and_run_again_leaves_one_whole_version(accou
 
     # Each run does what the one before it had left: the version is created, then its build, then all is there.
     created = Death(len(calls) - calls[::-1].index("CreateVersion"), after=True)
-    found, lived = lives(created, Death(3, after=True), Death(3, after=False), Death(3, after=True))
+    found, lived = lives(created, Death(3, after=True), Death(4, after=False), Death(4, after=True))
     assert exact == found
     assert ["CreateVersion", "CreateBuild", "UpdateBuild", "UpdateBuild", "GetVersion"] == [
         lived[created.call - 1],
         lived[created.call + 2],
-        lived[created.call + 5],
-        lived[created.call + 8],
+        lived[created.call + 6],  # the parent is looked up before the build is written
         lived[created.call + 10],
+        lived[created.call + 12],
     ]
