@@ -46,6 +46,10 @@ class Service:
         report = function.on_event(event(ref, at=self.clock()), Deadline.after(30))
         return report, self.registry.requests.count() - before
 
+    def lag(self) -> None:
+        """Let the time pass by which completion lags behind the last DONE."""
+        self.clock.forward(seconds=self.registry.model.switches.completion_lag)
+
     def bucket(self, name: str = "web", **fields: object) -> None:
         """Create a bucket beforehand."""
         self.registry.model.create_bucket({"name": name, **fields})

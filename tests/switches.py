@@ -10,10 +10,13 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import fields, replace
+from dataclasses import asdict, fields, replace
+from datetime import timedelta
 from typing import Any
 
+from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_switches import Switches
+from packer_publisher.report import Outcome
 
 VARIABLE = "SWITCHES"
 NAMES = frozenset(entry.name for entry in fields(Switches))
@@ -71,6 +74,27 @@ def words(switches: Switches) -> list[str]:
     """Return what deviates from the defaults as ``name=setting`` words, as ``Switches.parse`` and SWITCHES take it."""
     found = switches.deviations().items()
     return [f"{name}={str(value).lower() if isinstance(value, bool) else value}" for name, value in found]
+
+
+def fresh(model: RegistryModel) -> RegistryModel:
+    """Return the registry for a test that looks at it: it sees what is there, and takes no stale read from others."""
+    if model.switches.read_after_write == "fresh":
+        return model
+    copy = model.fork()
+    copy.switches = Switches(**{**asdict(model.switches), "read_after_write": "fresh"})
+    return copy
+
+
+def let_lag_pass(model: RegistryModel) -> None:
+    """Set the clock of a registry forward by the time that completion lags behind the last DONE."""
+    clock, lag = model.clock, timedelta(seconds=model.switches.completion_lag)
+    if lag:
+        model.clock = lambda: clock() + lag
+
+
+def completing() -> Outcome:
+    """Return how the write that completes a version is told: where completion lags, a look finds it open yet."""
+    return Outcome.REGISTERED if setting().completion_lag else Outcome.COMPLETED
 
 
 @contextmanager

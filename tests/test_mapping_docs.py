@@ -23,6 +23,7 @@ from packer_publisher.mapping_csv import read_list
 from packer_publisher.mapping_fields import FIELDS
 from packer_publisher.mapping_file import read_rules, schema
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
+from tests.switches import setting
 
 PAGE = (Path(__file__).parents[1] / "docs" / "mapping.md").read_text("utf-8")
 EVERYTHING = Policy(rules=(BucketRule("*", BucketPolicy()),))
@@ -89,7 +90,7 @@ def test_explain_says_what_the_page_shows(monkeypatch: pytest.MonkeyPatch, tmp_p
     Path("images.yaml").write_text(block(text, "yaml"), "utf-8")
     compute = ComputeEngine()
     compute.insert_image("golden-ubuntu-2404-20261121", created=datetime(2026, 11, 21, 1, 30, tzinfo=UTC))
-    with serving(compute.app) as address, local_registry(RegistryModel()) as registry:
+    with serving(compute.app) as address, local_registry(RegistryModel(switches=setting())) as registry:
         settings = {"PUBLISHER_COMPUTE_ENDPOINT": address, "PUBLISHER_CONFIG": '{"buckets": {"*": {}}}'}
         for name, value in (registry.environment() | settings | {"NO_PROXY": "127.0.0.1"}).items():
             monkeypatch.setenv(name, value)

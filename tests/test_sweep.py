@@ -21,6 +21,7 @@ from packer_publisher.sweep import MARGIN, TROUBLES, Memory, Sweep, converge_ima
 from tests.clouds.aws_stand_in import Answer, Request, error, image_xml, images, regions, scripted_ec2
 from tests.publishing import Service, service
 from tests.simulation.world import T0, WorldCloud
+from tests.switches import completing
 
 OWNER = "111111111111"
 TAGS = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1"}
@@ -75,6 +76,7 @@ def test_no_tagged_image_in_the_window_means_no_call_to_the_registry(at: Service
     assert [] == at.registry.requests.all()
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_a_lost_event_is_healed_with_one_read_per_version_afterwards(at: Service) -> None:
     """Both regions of a build are one image to the sweep; what was seen complete is not asked for again."""
     at.world.add(Platform.AWS, OWNER, "web", REGIONS, {**TAGS, "hcp-packer-expects": "aws"}, age=60)
@@ -111,13 +113,14 @@ def test_what_has_become_due_is_finished(at: Service) -> None:
     assert Outcome.WAITING == report.outcome
     assert [Outcome.WAITING] == [report.outcome for report in run(at).reports]
     at.clock.forward(hours=7)
-    assert [Outcome.COMPLETED] == [report.outcome for report in run(at).reports]
+    assert [completing()] == [report.outcome for report in run(at).reports]
 
 
 def test_a_region_that_came_when_its_build_was_whole_is_told(at: Service) -> None:
     """Its event was lost, and the build cannot take it any more; the rest of the build is told of once."""
     at.world.add(Platform.AWS, OWNER, "web", REGIONS, {**TAGS, "hcp-packer-expects": "aws"}, age=60)
-    assert [Outcome.COMPLETED] == [report.outcome for report in run(at).reports]
+    assert [completing()] == [report.outcome for report in run(at).reports]
+    at.lag()
     copies = ["ap-south-1", "ca-west-1"]
     at.world.add(Platform.AWS, OWNER, "web", copies, {**TAGS, "hcp-packer-expects": "aws"}, age=30)
     there, late = run(at).reports
@@ -132,6 +135,7 @@ def test_a_channel_is_set_whichever_region_the_sweep_looks_at_first(at: Service)
     asking = {**TAGS, "hcp-packer-expects": "aws", "hcp-packer-channels": "staging"}
     at.world.add(Platform.AWS, OWNER, "web", REGIONS, {**TAGS, "hcp-packer-expects": "aws"}, age=60)
     run(at)
+    at.lag()
     at.world.add(Platform.AWS, OWNER, "web", REGIONS, asking, age=60)
     at.world.add(Platform.AWS, OWNER, "web", ["ap-south-1"], asking, age=90)
     late, there = run(at, function=at.function(rules)).reports
@@ -146,7 +150,7 @@ def test_a_broken_image_stops_no_other(at: Service) -> None:
     add(at, "bad", age=61, bucket="_")
     add(at, "good")
     bad, good = run(at).reports
-    assert (Outcome.REJECTED, Outcome.COMPLETED) == (bad.outcome, good.outcome)
+    assert (Outcome.REJECTED, completing()) == (bad.outcome, good.outcome)
     assert "is no bucket name" in bad.reason
 
 
@@ -169,7 +173,7 @@ def test_what_is_not_reached_is_handed_over_and_done_from_there(at: Service) -> 
         order = read_order(json.loads(text), Platform.AWS)
         assert isinstance(order, ConvergeOrder)
         (report,) = converge_images(at.function(), order, Deadline.after(30)).reports
-        assert Outcome.COMPLETED == report.outcome
+        assert completing() == report.outcome
     assert 2 * [Outcome.UNCHANGED] == [report.outcome for report in run(at).reports]
 
 
@@ -205,7 +209,7 @@ def test_while_hcp_is_in_trouble_a_sweep_gives_up_and_hands_nothing_over(at: Ser
     assert ([], (), swept.reports[0].reason) == (line.messages, swept.handed_over, swept.problem)
     again = run(at, memory, queue=line)
     assert ["n3", "n4", "n0", "n1", "n2"] == [report.fingerprint for report in again.reports]
-    assert 5 * [Outcome.COMPLETED] == [report.outcome for report in again.reports]
+    assert 5 * [completing()] == [report.outcome for report in again.reports]
 
 
 def test_one_version_in_trouble_stops_no_other(at: Service) -> None:
@@ -214,9 +218,10 @@ def test_one_version_in_trouble_stops_no_other(at: Service) -> None:
         add(at, f"n{number}", age=60 - number)
     at.registry.faults.answer("GetVersion", 403, body='{"code": 7, "message": "denied", "details": []}', on=1)
     outcomes = [report.outcome for report in run(at).reports]
-    assert (1, TROUBLES) == (len(outcomes) - outcomes.count(Outcome.COMPLETED), outcomes.count(Outcome.COMPLETED))
+    assert (1, TROUBLES) == (len(outcomes) - outcomes.count(completing()), outcomes.count(completing()))
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_a_process_remembers_what_is_complete_within_bounds(at: Service) -> None:
     """The oldest entry makes room; a version that was forgotten is read again, and only that costs a call."""
     for name in ("one", "two", "three"):
@@ -230,6 +235,7 @@ def test_a_process_remembers_what_is_complete_within_bounds(at: Service) -> None
     assert 2 == len(memory.complete)
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_a_complete_version_is_read_again_for_a_new_image_or_a_new_tag(at: Service) -> None:
     """A late image is told so; a channel that is asked for later is set."""
     at.registry.model.create_channel("web", {"name": "production"})
@@ -360,7 +366,7 @@ def test_what_was_handed_over_is_judged_by_what_is_there_now(at: Service) -> Non
         if isinstance(order, ConvergeOrder)
         for report in converge_images(at.function(), order, Deadline.after(30)).reports
     ]
-    assert [(Outcome.IGNORED, "the image is gone, or not available any more"), (Outcome.COMPLETED, "")] == [
+    assert [(Outcome.IGNORED, "the image is gone, or not available any more"), (completing(), "")] == [
         (report.outcome, report.reason) for report in reports
     ]
 

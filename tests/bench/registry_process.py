@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import local_registry
+from tests.switches import setting
 
 
 @dataclass
@@ -48,7 +49,10 @@ def remote_registry(latency: float) -> Iterator[Remote]:
 
 def main() -> None:
     """Serve until stdin ends."""
-    with closing(RegistryModel()) as model, local_registry(model, latency=float(sys.argv[1])) as registry:
+    with (
+        closing(RegistryModel(switches=setting())) as model,
+        local_registry(model, latency=float(sys.argv[1])) as registry,
+    ):
         sys.stdout.write(json.dumps(registry.environment()) + "\n")
         sys.stdout.flush()
         for _ in sys.stdin:

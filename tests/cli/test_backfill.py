@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.switches import setting
 
 from packer_publisher.local.ec2 import ACCOUNT, EC2
 from packer_publisher.local.ec2_fleet import Fleet, Shares
@@ -70,7 +71,11 @@ def account(tmp_path: Path) -> Iterator[Account]:
     ec2 = EC2(fleet=Fleet(ACCOUNT, REGIONS, 12, buckets=2, shares=NONE), regions=REGIONS)
     document = tmp_path / "publisher.json"
     document.write_text(json.dumps({"buckets": {"bucket-*": {"create_buckets": True}}}), encoding="utf-8")
-    with closing(RegistryModel()) as model, local_registry(model) as registry, serving(ec2.app) as address:
+    with (
+        closing(RegistryModel(switches=setting())) as model,
+        local_registry(model) as registry,
+        serving(ec2.app) as address,
+    ):
         environment = {
             "PATH": os.environ["PATH"],
             "HOME": str(tmp_path),

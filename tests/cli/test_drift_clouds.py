@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner, Result
 from tests.clouds.aws_stand_in import forget_credentials
+from tests.switches import setting
 
 from packer_publisher.cli.program import program
 from packer_publisher.local.arm import Arm
@@ -53,7 +54,7 @@ def clouds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clouds]:
         serving(ec2.app) as aws,
         serving(arm.app) as azure,
         serving(compute.app) as google,
-        closing(RegistryModel()) as model,
+        closing(RegistryModel(switches=setting())) as model,
         local_registry(model) as registry,
     ):
         for name, value in {

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.switches import setting
 
 from packer_publisher import runtime
 from packer_publisher.cli.program import program
@@ -48,7 +49,7 @@ def compute(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Compute
 @pytest.fixture
 def registry(compute: ComputeEngine, monkeypatch: pytest.MonkeyPatch) -> Iterator[LocalRegistry]:
     """An empty registry, and a configuration that allows everything."""
-    with local_registry(RegistryModel()) as registry:
+    with local_registry(RegistryModel(switches=setting())) as registry:
         for name, value in registry.environment().items():
             monkeypatch.setenv(name, value)
         monkeypatch.setenv("PUBLISHER_CONFIG", '{"defaults": {"create_buckets": true}, "buckets": {"*": {}}}')

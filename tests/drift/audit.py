@@ -26,6 +26,7 @@ from packer_publisher.placement import place
 from packer_publisher.registry import HCPPacker
 from tests.backfill.account import Estate
 from tests.simulation.registry import Clock
+from tests.switches import setting
 
 
 class Served(HCPPacker):
@@ -40,7 +41,7 @@ class Served(HCPPacker):
 def served() -> Iterator[Served]:
     """Serve a registry over HTTP and yield a client of it."""
     clock = Clock()
-    model = RegistryModel(clock=clock, seed=1)
+    model = RegistryModel(clock=clock, switches=setting(), seed=1)
     try:
         with local_registry(model) as registry:
             environ = {key: value for key, value in registry.environment().items() if value}

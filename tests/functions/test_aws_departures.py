@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.clouds.aws_stand_in import fresh_account_id
+from tests.switches import setting
 
 from packer_publisher.local.aws import LocalAccount, LocalAWS
 from packer_publisher.local.aws_delivery import LocalContext, LocalDelivery
@@ -105,7 +106,7 @@ def local() -> Iterator[LocalAWS]:
 def function(local: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Iterator[Function]:
     """A function in an account of its own; boto3's default session would keep the credentials of the one before."""
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    with closing(RegistryModel()) as model, local_registry(model) as registry:
+    with closing(RegistryModel(switches=setting())) as model, local_registry(model) as registry:
         found = Function(local.account(fresh_account_id()), registry)
         yield found
         found.sqs.delete_queue(QueueUrl=found.queue.queue_url)

@@ -15,6 +15,7 @@ import azure.functions as func
 import pytest
 from azure.functions.timer import TimerRequest
 from tests.clouds.azure_stand_in import Out
+from tests.switches import setting
 
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.arm_events import notification
@@ -93,7 +94,11 @@ class Function:
 @pytest.fixture
 def function(arm: Arm, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> Iterator[Function]:
     """A deployment whose Azure and whose HCP are the stand-ins."""
-    with closing(RegistryModel()) as model, local_registry(model) as registry, serving(arm.app) as address:
+    with (
+        closing(RegistryModel(switches=setting())) as model,
+        local_registry(model) as registry,
+        serving(arm.app) as address,
+    ):
         settings = {**registry.environment(), "PUBLISHER_ARM_ENDPOINT": address, "PUBLISHER_CONFIG": REVOKE}
         for name, value in {**settings, "AZURE_SUBSCRIPTION_ID": arm.subscriptions[0]}.items():
             monkeypatch.setenv(name, value)

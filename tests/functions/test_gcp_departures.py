@@ -17,6 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
+from tests.switches import setting
 
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.compute_events import binary, message_published
@@ -99,7 +100,7 @@ def function(
 
     pubsub = Starlette(routes=[Route("/v1/{topic:path}", publish, methods=["POST"])])
     with (
-        closing(RegistryModel()) as model,
+        closing(RegistryModel(switches=setting())) as model,
         local_registry(model) as registry,
         serving(compute.app) as address,
         serving(pubsub) as publisher,

@@ -29,6 +29,7 @@ from packer_publisher.runtime import close_publishers
 from tests.proof.poison_doors import Door, LambdaDoor, Message, QueueDoor, RequestDoor
 from tests.proof.poison_requests import push
 from tests.proof.poison_words import PRIVATE
+from tests.switches import setting
 
 EVENTS = Path(__file__).parents[1] / "events"
 ACCOUNT, SUBSCRIPTION, PROJECT = "123456789012", "11111111-1111-1111-1111-111111111111", "img-proj"
@@ -89,7 +90,7 @@ class Site:
 def sites() -> Iterator[dict[Platform, Site]]:
     """Open the stand-ins and the three functions."""
     with ExitStack() as stack:
-        model = RegistryModel()
+        model = RegistryModel(switches=setting())
         stack.callback(model.close)
         registry = stack.enter_context(local_registry(model))
         common = {

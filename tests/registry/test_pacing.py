@@ -12,6 +12,7 @@ from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import local_registry
 from packer_publisher.registry import HCPPacker
 from packer_publisher.registry.pacing import Pace
+from tests.switches import setting
 
 
 class Watch:
@@ -57,7 +58,7 @@ def test_a_place_behind_the_deadline_is_trouble() -> None:
 
 def test_all_threads_of_a_client_share_one_rate() -> None:
     """Four workers with two requests each take as long as one with eight."""
-    with local_registry(RegistryModel()) as registry:
+    with local_registry(RegistryModel(switches=setting())) as registry:
         client = HCPPacker.from_environment(registry.environment(), rate=40.0)
         with client:
             threads = [
