@@ -8,6 +8,7 @@ from typing import Any
 from packer_publisher.image import Artifact
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_refusals import Refusal
+from tests.switches import catch_up, let_lags_pass
 
 COMPONENT_TYPES = {"aws": "amazon-ebs.base", "azure": "azure-arm.base", "gce": "googlecompute.base"}
 
@@ -21,10 +22,12 @@ def register(
     channels: Iterable[str] = (),
     labels: Mapping[str, str] | None = None,
     complete: bool = True,
+    just_now: bool = False,
 ) -> str:
     """Register a build with these artifacts and return the id of its version.
 
-    The bucket and its channels are created where they are missing, and point to the version.
+    The bucket and its channels are created where they are missing, and point to the version. It has been there for a
+    while, so that nothing lags behind it, unless it comes ``just_now``.
     """
     _unless_there(model.create_bucket, {"name": bucket})
     version_id: str = model.create_version(bucket, {"fingerprint": fingerprint})["version"]["id"]
@@ -38,6 +41,9 @@ def register(
         "artifacts": [{"external_identifier": a.external_identifier, "region": a.region} for a in artifacts],
     }
     model.update_build(bucket, fingerprint, build["id"], body)
+    if not just_now:
+        let_lags_pass(model)
+        catch_up(model, bucket, fingerprint)
     for channel in channels:
         _unless_there(model.create_channel, bucket, {"name": channel})
         point(model, channel, fingerprint, bucket)

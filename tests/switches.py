@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields, replace
 from datetime import timedelta
 from typing import Any
 
-from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_model import Refusal, RegistryModel
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.report import Outcome
 
@@ -85,16 +85,22 @@ def fresh(model: RegistryModel) -> RegistryModel:
     return copy
 
 
-def let_lag_pass(model: RegistryModel) -> None:
-    """Set the clock of a registry forward by the time that completion lags behind the last DONE."""
-    clock, lag = model.clock, timedelta(seconds=model.switches.completion_lag)
+def catch_up(model: RegistryModel, bucket: str, fingerprint: str) -> None:
+    """Make the one read that may be behind the last write, so that the next one is not."""
+    with suppress(Refusal):  # behind a version's creation that is the answer
+        model.get_version(bucket, fingerprint)
+
+
+def let_lags_pass(model: RegistryModel) -> None:
+    """Set the clock of a registry forward by the time that completions and searches lag behind writes."""
+    clock, lag = model.clock, timedelta(seconds=max(model.switches.completion_lag, model.switches.search_lag))
     if lag:
         model.clock = lambda: clock() + lag
 
 
-def completing() -> Outcome:
+def completing(switches: Switches | None = None) -> Outcome:
     """Return how the write that completes a version is told: where completion lags, a look finds it open yet."""
-    return Outcome.REGISTERED if setting().completion_lag else Outcome.COMPLETED
+    return Outcome.REGISTERED if (switches or setting()).completion_lag else Outcome.COMPLETED
 
 
 @contextmanager

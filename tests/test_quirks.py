@@ -5,7 +5,9 @@ from __future__ import annotations
 from packer_publisher.image import ImageRef, Platform
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.report import Outcome
+from tests.bench.call_counts import of_reads_behind
 from tests.publishing import Service, service
+from tests.switches import completing, fresh
 
 REGIONS = ["westeurope", "eastus"]
 
@@ -18,13 +20,13 @@ def gallery_version(at: Service, fingerprint: str = "a1") -> ImageRef:
 
 
 def regions(at: Service, fingerprint: str = "a1") -> set[str]:
-    version = at.registry.model.get_version("web", fingerprint)["version"]
+    version = fresh(at.registry.model).get_version("web", fingerprint)["version"]
     return {artifact["region"] for build in version["builds"] for artifact in build["artifacts"]}
 
 
 def test_a_registry_that_refuses_an_identifier_twice_gets_packers_single_region() -> None:
     """The outcome says so, and the process knows it for the next image."""
-    with service(same_identifier_twice="refuse") as at:
+    with service(same_identifier_twice="refuse", unset_to_done="accept") as at:
         at.bucket()
         function = at.function()
         report, _ = at.deliver(function, gallery_version(at))
@@ -42,12 +44,12 @@ def test_a_registry_that_wants_running_before_done_loses_no_region() -> None:
         at.bucket()
         function = at.function()
         report, _ = at.deliver(function, gallery_version(at))
-        assert (Outcome.COMPLETED, ()) == (report.outcome, report.notes)
+        assert (completing(), ()) == (report.outcome, report.notes)
         assert set(REGIONS) == regions(at)
         report, calls = at.deliver(function, gallery_version(at, "a2"))
-        assert Outcome.COMPLETED == report.outcome
+        assert completing() == report.outcome
         assert set(REGIONS) == regions(at, "a2")
-        assert 8 >= calls
+        assert 8 + of_reads_behind() >= calls
 
 
 def test_both_at_once() -> None:
@@ -55,7 +57,7 @@ def test_both_at_once() -> None:
     with service(unset_to_done="refuse", same_identifier_twice="refuse") as at:
         at.bucket()
         report, _ = at.deliver(at.function(), gallery_version(at))
-        assert Outcome.COMPLETED == report.outcome
+        assert completing() == report.outcome
         assert {"westeurope"} == regions(at)
 
 
@@ -73,7 +75,7 @@ def test_contradictory_answers_end_soon_and_keep_the_event() -> None:
 def test_a_fault_of_hcp_is_no_fault_of_the_image() -> None:
     """Unimplemented, internal, out of range: the event is kept."""
     for status, code in ((501, 12), (400, 11), (400, 0)):
-        with service() as at:
+        with service(unset_to_done="accept") as at:
             at.bucket()
             at.registry.faults.answer("CreateBuild", status, body=f'{{"code": {code}, "message": "x"}}')
             report, _ = at.deliver(at.function(), gallery_version(at))

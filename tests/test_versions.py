@@ -16,9 +16,11 @@ from tests.simulation.handlers import DEADLINE, Handler
 from tests.simulation.registry import ModelRegistry
 from tests.simulation.test_order_freedom import POLICY
 from tests.simulation.world import World
+from tests.switches import catch_up
 
 ADDRESS = ("web", "a1")
 SWITCHES = [Switches(), *Switches.variations()]
+RUNNING_FIRST = (BuildStatus.RUNNING, BuildStatus.DONE)
 
 
 def ident(switches: Switches) -> str:
@@ -56,21 +58,19 @@ def test_a_version_is_completed_without_a_placeholder(switches: Switches) -> Non
             service.complete(*ADDRESS, asked)
         assert not registry.get_version(*ADDRESS, DEADLINE).complete
         return
-    service.complete(*ADDRESS, asked) if switches.delete_build_on_complete == "accept" else _refused(service, asked)
-    registry.clock.forward(minutes=1)
-    version = registry.get_version(*ADDRESS, DEADLINE)
-    if not version.complete:  # the read may lag behind the write once
-        version = registry.get_version(*ADDRESS, DEADLINE)
+    service.complete(*ADDRESS, asked)
+    registry.lag()
+    version = registry.look(*ADDRESS)
     assert "v1" == version.name
+    if switches.delete_build_on_complete == "accept" and not switches.completion_lag:
+        assert ["azure-arm"] == [build.component_type for build in version.builds]
     whole = [build for build in version.builds if build.platform]
     assert [("azure-arm", "azure", BuildStatus.DONE)] == [(b.component_type, b.platform, b.status) for b in whole]
 
 
-def _refused(service: Versions, asked: Completion) -> None:
-    with pytest.raises(PublisherError):
-        service.complete(*ADDRESS, asked)
-
-
+@pytest.mark.switches(
+    completion_lag=0.0, unset_to_done="accept", done_without_artifacts="accept", delete_build_on_complete="accept"
+)
 def test_the_prospect_says_what_would_be_written_and_what_it_does_to_latest() -> None:
     """And it is what then is written."""
     registry, _ = waiting("azure-arm googlecompute")
@@ -111,18 +111,30 @@ def test_what_it_still_waits_for_must_be_named(
 def test_a_platform_is_simply_no_longer_waited_for() -> None:
     """No build stands for it, so nothing but the whole builds is written."""
     registry, _ = waiting("azure aws")
-    version, written = Versions(registry, DEADLINE).complete(*ADDRESS, Completion(("aws",)))
-    assert "v1" == version.name
-    assert ["azure-arm"] == [step.component_type for step in written if hasattr(step, "component_type")]
+    _, written = Versions(registry, DEADLINE).complete(*ADDRESS, Completion(("aws",)))
+    registry.lag()
+    assert "v1" == registry.look(*ADDRESS).name
+    statuses = [BuildStatus.DONE] if registry.model.switches.unset_to_done == "accept" else list(RUNNING_FIRST)
+    assert [("azure-arm", status) for status in statuses] == [
+        (step.component_type, step.status) for step in written if isinstance(step, SetStatus)
+    ]
 
 
 def test_an_undeclared_version_is_finished_at_once() -> None:
     """Without waiting for the quiet time."""
     registry, _ = waiting("")
-    version, _ = Versions(registry, DEADLINE).complete(*ADDRESS, Completion())
-    assert "v1" == version.name
+    Versions(registry, DEADLINE).complete(*ADDRESS, Completion())
+    registry.lag()
+    assert "v1" == registry.look(*ADDRESS).name
 
 
+@pytest.mark.switches(
+    delete_last_open_build_completes=False,
+    completion_lag=0.0,
+    unset_to_done="accept",
+    done_without_artifacts="accept",
+    delete_build_on_complete="accept",
+)
 def test_the_guard_mends_a_version_that_is_all_done_and_still_open() -> None:
     """Only after ten minutes, for completion may lag; then one empty build comes and goes."""
     registry, _ = waiting("azure-arm googlecompute")
@@ -143,6 +155,7 @@ def test_a_version_that_packer_works_on_is_left_to_it() -> None:
     registry, _ = waiting("azure aws")
     body = {"component_type": "amazon-ebs.x", "status": "BUILD_RUNNING", "packer_run_uuid": "6f3c"}
     registry.model.create_build("web", "a1", body)
+    catch_up(registry.model, *ADDRESS)
     with pytest.raises(Rejected, match=r"holds open builds of a run of Packer: amazon-ebs\.x"):
         Versions(registry, DEADLINE).complete(*ADDRESS, Completion(("aws",)))
 

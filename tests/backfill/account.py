@@ -87,7 +87,7 @@ class Estate:
 
     def version(self, fingerprint: str, bucket: str = "web") -> Version:
         """Return a version as it is in the registry."""
-        found: Version = self.registry.get_version(bucket, fingerprint, DEADLINE)
+        found: Version = self.registry.look(bucket, fingerprint)
         return found
 
     def forward(self, **by: float) -> None:

@@ -11,7 +11,6 @@ from packer_publisher.labels import EXPECTS
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.snapshot import Version
 from tests.backfill.account import Estate
-from tests.simulation.handlers import DEADLINE
 from tests.simulation.registry import ModelRegistry
 from tests.simulation.test_order_freedom import POLICY, STYLES, contents, play
 from tests.simulation.world import World
@@ -35,7 +34,7 @@ def backfilled(seed: int, switches: Switches | None, style: str, folder: Path) -
     registry.clock.forward(hours=7)  # what is younger than the quiet time is left to the events
     (entry,) = Estate(folder, world, registry, POLICY).done()
     assert ("completed", "v1", len(teams)) == (entry.outcome, entry.name, len({i.owner for i in world.images.values()}))
-    return world, events.get_version("web", "3f2a-77", DEADLINE), registry.get_version("web", "3f2a-77", DEADLINE)
+    return world, events.look("web", "3f2a-77"), registry.look("web", "3f2a-77")
 
 
 @pytest.mark.parametrize("style", DECLARED)

@@ -13,6 +13,7 @@ from packer_publisher.policy import BucketPolicy
 from packer_publisher.publish import Publisher
 from tests.publishing import Service, service
 from tests.registered import register
+from tests.switches import catch_up, setting
 
 TYPES = "amazon-ebs azure-arm googlecompute"
 PLATFORMS = "aws azure gce"
@@ -31,6 +32,31 @@ class Count:
     limit: int
     calls: int
     outcome: str
+
+    @property
+    def missed(self) -> bool:
+        """Return whether it cost more; what calls HCP at all may cost more where HCP is otherwise than expected."""
+        return self.calls > self.limit + (of_reads_behind() + of_refused_done() if self.limit else 0)
+
+
+def of_reads_behind() -> int:
+    """Return what reads that are behind a write may cost in one event.
+
+    Each leads to a write that is refused, and to another read. An event reads after its writes at most twice; where
+    UNSET -> DONE is refused, it does so again for each of the two steps that this takes.
+    """
+    if setting().read_after_write == "fresh":
+        return 0
+    return 2 * 2 if setting().unset_to_done == "accept" else 2 * 4
+
+
+def of_refused_done() -> int:
+    """Return what it may cost in one event that builds must be RUNNING before they are DONE.
+
+    A process finds that out by two refusals, looking again after each, at latest too where nothing was declared. What
+    it has to fill then waits for all the others, and the last event of three sets them all RUNNING, then DONE.
+    """
+    return 0 if setting().unset_to_done == "accept" else 2 * 3 + 2 + 3 * 2
 
 
 class Scenario:
@@ -180,6 +206,8 @@ def _departures() -> Iterator[Count]:
         run.count("", 5, "azure")
         (azure,) = run.images["azure"]
         del at.world.images[azure]
+        at.clock.forward(minutes=10)  # by then searches and reads know of it, if they lag
+        catch_up(at.registry.model, "web", "a1")
         yield _deleted(at, at.function(), azure, "deleted, on_delete: ignore", 0)
         stranger = ImageRef(Platform.AZURE, "sub-1", "", "other")
         yield _deleted(at, at.function(revoke), stranger, "deleted, on_delete: revoke: not registered", 1)
@@ -191,6 +219,8 @@ def _departures() -> Iterator[Count]:
         run.count("", 5, "azure")
         (azure,) = run.images["azure"]
         del at.world.images[azure]
+        at.clock.forward(minutes=10)  # by then searches and reads know of it, if they lag
+        catch_up(at.registry.model, "web", "a1")
         yield _deleted(at, at.function(revoke), azure, "deleted, on_delete: revoke: of an open version", 3)
 
 
@@ -207,9 +237,9 @@ def main() -> int:
     counts = list(measure())
     width = max(len(count.scenario) for count in counts)
     for count in counts:
-        mark = "" if count.calls <= count.limit else "  MISSED"
+        mark = "  MISSED" if count.missed else ""
         sys.stdout.write(f"{count.scenario:<{width}}  {count.calls:>2} of {count.limit:>2}  {count.outcome}{mark}\n")
-    return 0 if all(count.calls <= count.limit for count in counts) else 1
+    return 1 if any(count.missed for count in counts) else 0
 
 
 if __name__ == "__main__":

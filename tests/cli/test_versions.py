@@ -9,6 +9,7 @@ import pytest
 from click.testing import CliRunner, Result
 from tests.publishing import Service, service
 from tests.simulation.world import event
+from tests.switches import catch_up, completing, fresh
 
 from packer_publisher.cli.program import program
 from packer_publisher.deadline import Deadline
@@ -30,6 +31,7 @@ def at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
         }
         (ref,) = found.world.add(Platform.AZURE, "sub-1", "web", ["westeurope"], tags)
         found.function().on_event(event(ref, at=found.clock()), Deadline.after(30))
+        catch_up(found.registry.model, "web", "a1")
         yield found
 
 
@@ -38,9 +40,10 @@ def run(*words: str, answer: str = "") -> Result:
 
 
 def name(at: Service) -> str:
-    return str(at.registry.model.get_version("web", "a1")["version"]["name"])
+    return str(fresh(at.registry.model).get_version("web", "a1")["version"]["name"])
 
 
+@pytest.mark.switches(completion_lag=0.0, done_without_artifacts="accept")
 def test_a_person_sees_the_plan_and_confirms(at: Service) -> None:
     """The builds, what would be written, what becomes of latest; no is no."""
     asked = run("complete", "web", "a1", "--without", "googlecompute", answer="n\n")
@@ -60,6 +63,9 @@ def test_a_person_sees_the_plan_and_confirms(at: Service) -> None:
     assert "v1" == name(at)
 
 
+@pytest.mark.switches(
+    completion_lag=0.0, done_without_artifacts="accept", unset_to_done="accept", delete_build_on_complete="accept"
+)
 def test_a_program_gets_json_and_is_never_asked(at: Service) -> None:
     """--json needs --yes or --dry-run."""
     assert 2 == run("complete", "web", "a1", "--without", "googlecompute", "--json").exit_code
@@ -85,21 +91,23 @@ def test_bad_input_is_an_error_that_changes_nothing(
     at: Service, words: tuple[str, ...], status: int, text: str
 ) -> None:
     """What happened on stderr, with what to do."""
-    before = at.registry.model.get_version("web", "a1")
+    before = fresh(at.registry.model).get_version("web", "a1")
     result = run(*words)
     assert status == result.exit_code
     assert text in result.stderr
-    assert before == at.registry.model.get_version("web", "a1")
+    assert before == fresh(at.registry.model).get_version("web", "a1")
 
 
 def test_a_version_is_abandoned_and_taken_up_again(at: Service) -> None:
     """Its events are rejected in between, with the command that takes it back."""
     assert 0 == run("abandon", "web", "a1", "--yes").exit_code
+    catch_up(at.registry.model, "web", "a1")
     tags = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1"}
     (ref,) = at.world.add(Platform.GCE, "project-1", "web", ["europe-west1-b"], tags)
     report, _ = at.deliver(at.function(), ref)
     assert "version a1 of bucket web was abandoned: by " in report.reason
     assert "packer-publisher versions abandon web a1 --undo" in report.remedy
     assert 0 == run("abandon", "web", "a1", "--undo", "--yes").exit_code
+    catch_up(at.registry.model, "web", "a1")
     report, _ = at.deliver(at.function(), ref)
-    assert "completed" == report.outcome
+    assert completing() == report.outcome

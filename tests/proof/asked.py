@@ -6,6 +6,7 @@ A pytest plugin: ``-p tests.proof.asked --asked FILE`` writes it there, one JSON
 from __future__ import annotations
 
 import json
+from collections.abc import Generator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -29,7 +30,28 @@ class _Writer:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._now = Played("")
+        self._shared: dict[tuple[str, str], frozenset[str]] = {}
         path.write_text("", encoding="utf-8")
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Keep what a fixture asks for that several tests share: it is asked for on behalf of each of them."""
+        if request.scope == "function":
+            return (yield)
+        before = set(asked)
+        asked.clear()
+        try:
+            return (yield)
+        finally:
+            self._shared[request.node.nodeid, fixturedef.argname] = frozenset(asked)
+            asked.update(before)
+
+    def pytest_runtest_teardown(self, item: pytest.Function) -> None:
+        for (node, fixture), names in self._shared.items():
+            if item.nodeid.startswith(node) and fixture in item.fixturenames:
+                asked.update(names)
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         self._now = Played(nodeid)

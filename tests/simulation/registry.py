@@ -22,7 +22,7 @@ from packer_publisher.registry.versions import change_body, update_body
 from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
 from tests.simulation.world import T0
-from tests.switches import setting
+from tests.switches import fresh, setting
 
 
 class Clock:
@@ -57,6 +57,18 @@ class ModelRegistry:
             return operation(*arguments)
         except Refusal as refusal:
             raise RegistryRefused(refusal.message, code=refusal.code, status=refusal.status) from None
+
+    def look(self, bucket: str, fingerprint: str) -> Version:
+        """Return a version as it stands: no call of anybody's, and no read that is behind."""
+        try:
+            document = fresh(self.model).get_version(bucket, fingerprint)["version"]
+        except Refusal:
+            return Version(bucket, fingerprint, read_at=self.clock())
+        return decoding.version(document, bucket, fingerprint, self.clock(), fresh=True)
+
+    def lag(self) -> None:
+        """Let the time pass by which completion lags behind the last DONE."""
+        self.clock.forward(seconds=self.model.switches.completion_lag)
 
     def is_active(self, deadline: Deadline, project: str | None = None) -> bool:
         return bool(self._ask("GetRegistry", self.model.get_registry)["registry"]["config"]["activated"])
