@@ -17,7 +17,7 @@ from packer_publisher.placement import place
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.snapshot import Version
-from tests.simulation.registry import ModelRegistry
+from tests.simulation.registry import ModelRegistry, look
 from tests.simulation.world import World, WorldSurvey, cloud_of
 
 OWNER = "111111111111"
@@ -87,8 +87,7 @@ class Estate:
 
     def version(self, fingerprint: str, bucket: str = "web") -> Version:
         """Return a version as it is in the registry."""
-        found: Version = self.registry.look(bucket, fingerprint)
-        return found
+        return look(self.registry.model, bucket, fingerprint)
 
     def forward(self, **by: float) -> None:
         """Let time pass."""

@@ -126,6 +126,7 @@ def test_a_scope_that_was_listed_is_not_listed_again(tmp_path: Path) -> None:
     assert 4 == sum(entry.images for entry in journal.versions())
 
 
+@pytest.mark.switches(completion_lag=0.0, read_after_write="fresh", unset_to_done="accept")
 def test_a_resumed_run_repeats_nothing(tmp_path: Path) -> None:
     """What was looked at is not read again, what was written is not written again; trouble stops a bucket in order."""
     estate = Estate(tmp_path)
@@ -155,5 +156,5 @@ def test_a_resumed_run_repeats_nothing(tmp_path: Path) -> None:
     assert "" == again.write()
     assert [f"v{number}" for number in range(1, 7)] == [estate.version(f"a{number}").name for number in range(6)]
     assert ["ListBuckets", *3 * ["CreateVersion", "CreateBuild", "UpdateBuild", "GetVersion"]] == (
-        estate.registry.log[before:-6]
+        estate.registry.log[before:]
     )

@@ -26,7 +26,7 @@ from packer_publisher.placement import place
 from packer_publisher.registry import HCPPacker
 from tests.backfill.account import Estate
 from tests.simulation.registry import Clock
-from tests.switches import setting
+from tests.switches import catch_up, setting
 
 
 class Served(HCPPacker):
@@ -131,3 +131,4 @@ class Audit(Estate):
                 "artifacts": [{"region": region, "external_identifier": identifier}],
             },
         )  # fmt: skip
+        catch_up(self.registry.model, bucket, fingerprint)

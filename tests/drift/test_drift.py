@@ -14,6 +14,7 @@ from packer_publisher.image import Artifact, ImageRef, ImageState, Platform, Sco
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from tests.backfill.account import OWNER
 from tests.drift.audit import Audit, Served, served
+from tests.switches import catch_up
 
 OTHER = "222222222222"
 MANAGED = "/subscriptions/sub-1/resourceGroups/{}/providers/Microsoft.Compute/images/{}"
@@ -74,6 +75,7 @@ def test_every_verdict_in_one_registry(audit: Audit) -> None:
     )
 
 
+@pytest.mark.switches(max_page_size=100)
 def test_it_only_reads_and_reads_each_version_once(audit: Audit, registry: Served) -> None:
     """One list of buckets, one of versions for each bucket, one read for each version."""
     audit.add("new", days=5)
@@ -133,6 +135,7 @@ def test_an_image_that_no_build_lists_is_brought_by_a_command(
     audit.add("new", days=days)
     if open_:
         audit.registry.model.create_version("web", {"fingerprint": "new"})
+        catch_up(audit.registry.model, "web", "new")
     (row,) = (row for row in audit.rows() if row.how)
     assert (How.UNREGISTERED, "registry", reason, remedy) == (row.how, row.missing_from, row.reason, row.remedy)
 

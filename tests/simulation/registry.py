@@ -38,6 +38,15 @@ class Clock:
         self.now += timedelta(**by)
 
 
+def look(model: RegistryModel, bucket: str, fingerprint: str) -> Version:
+    """Return a version as it stands: no call of anybody's, and no read that is behind."""
+    try:
+        document = fresh(model).get_version(bucket, fingerprint)["version"]
+    except Refusal:
+        return Version(bucket, fingerprint, read_at=model.clock())
+    return decoding.version(document, bucket, fingerprint, model.clock(), fresh=True)
+
+
 class ModelRegistry:
     """A Registry over the model; ``log`` holds the operations in order."""
 
@@ -60,11 +69,7 @@ class ModelRegistry:
 
     def look(self, bucket: str, fingerprint: str) -> Version:
         """Return a version as it stands: no call of anybody's, and no read that is behind."""
-        try:
-            document = fresh(self.model).get_version(bucket, fingerprint)["version"]
-        except Refusal:
-            return Version(bucket, fingerprint, read_at=self.clock())
-        return decoding.version(document, bucket, fingerprint, self.clock(), fresh=True)
+        return look(self.model, bucket, fingerprint)
 
     def lag(self) -> None:
         """Let the time pass by which completion lags behind the last DONE."""
