@@ -90,7 +90,7 @@ class Site:
 def sites() -> Iterator[dict[Platform, Site]]:
     """Open the stand-ins and the three functions."""
     with ExitStack() as stack:
-        model = RegistryModel(switches=setting())
+        model = RegistryModel(switches=setting(completion_lag=0.0))  # else its neighbours fare otherwise for a while
         stack.callback(model.close)
         registry = stack.enter_context(local_registry(model))
         common = {
