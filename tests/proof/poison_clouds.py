@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
+
 from packer_publisher.image import Platform
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.aws import LocalAWS
@@ -98,8 +100,9 @@ def sites() -> Iterator[dict[Platform, Site]]:
             "PUBLISHER_CONFIG": json.dumps({"buckets": {"*": {"create_buckets": True, "on_delete": "revoke"}}}),
             "NO_PROXY": "127.0.0.1,localhost",
         }
-        for name in ("werkzeug", "moto"):  # moto's server tells each request, and what it cannot answer
-            logging.getLogger(name).setLevel(logging.CRITICAL)
+        for logger in map(logging.getLogger, ("werkzeug", "moto")):  # which tell each request and each region unknown
+            stack.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.CRITICAL)
         stack.callback(close_publishers)
         yield {
             Platform.AWS: _aws(stack, common, registry.tokens.issued),
@@ -116,6 +119,7 @@ def sample_events(folder: str) -> list[Any]:
 
 def _aws(stack: ExitStack, common: Mapping[str, str], tokens: Callable[[], Sequence[str]]) -> Site:
     account = stack.enter_context(LocalAWS((REGION, "us-east-1"), ())).account(ACCOUNT)
+    stack.callback(boto3.setup_default_session)  # the handler's own call to SQS has it remember these credentials
     created = datetime.now(UTC) - timedelta(minutes=10)
     queue = account.session().client("sqs", endpoint_url=account.endpoint).create_queue(QueueName="events")["QueueUrl"]
     tags = {**GOOD, "hcp-packer-fingerprint": "aws", "hcp-packer-expects": "aws"}
