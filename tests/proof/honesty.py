@@ -50,16 +50,19 @@ class Play(Enum):
     HISTORIES = "stateful"  # along the links of the description: what one call makes the next ones use
 
 
-EXAMPLES = {Play.EDGES: 1, Play.RANDOM: 100 if LONG else 4, Play.HISTORIES: 300 if LONG else 6}
+EXAMPLES = {Play.EDGES: 1, Play.RANDOM: 100 if LONG else 4, Play.HISTORIES: 60 if LONG else 6}
 """How many examples there are of each operation; of histories, how many in all."""
+
+# Schemathesis ends its histories when they find nothing new for a while: another seed finds others.
+ROUNDS = [*((what, SEED) for what in Play), *((Play.HISTORIES, SEED + n) for n in range(1, 20 if LONG else 1))]
 
 
 class Stage:
     """The registry's app as a play needs it.
 
-    But for histories, each request meets a fresh copy of what is there, and the description names what is there as the
-    only values of path parameters. At random, every eighth request meets a registry that is not active. ``lie`` changes
-    the description before it is served.
+    But for histories, each request meets a fresh copy of what is there, and the description that is asked for first
+    names what is there as the only values of path parameters. At random, every eighth request meets a registry that is
+    not active. ``lie`` changes that description.
     """
 
     def __init__(self, populated: Populated, what: Play) -> None:
@@ -68,12 +71,14 @@ class Stage:
         self.app.state.tokens.register_workload(PROVIDER, PROOF, WRITER.caller)
         self._populated = populated
         self._what = what
+        self._described = False
         self._requests = 0
         self.lie: Callable[[dict[str, Any]], object] = lambda _: None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._what is not Play.HISTORIES and scope["type"] == "http":
-            if scope["path"] == DESCRIPTION_PATH:
+            if scope["path"] == DESCRIPTION_PATH and not self._described:
+                self._described = True
                 return await JSONResponse(self.description())(scope, receive, send)
             self._requests += 1
             model = self.app.state.face.model = self._populated.model.fork()
@@ -235,8 +240,8 @@ def described() -> set[tuple[str, int]]:
 
 def plays() -> Iterable[tuple[str, Figures]]:
     """Play everything, and yield the figures with their name."""
-    for what in Play:
-        yield what.name.lower(), play(what)
+    for what, seed in ROUNDS:
+        yield f"{what.name.lower()} of seed {seed}", play(what, seed=seed)
     if LONG:
         for switches in Switches.variations():
             yield f"edges under {switches.deviations()}", play(Play.EDGES, switches)
