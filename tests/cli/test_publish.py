@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
-from tests.switches import setting
+from tests.switches import completing, fresh, setting
 
 from packer_publisher import runtime
 from packer_publisher.cli.program import program
@@ -66,10 +66,11 @@ def run(*words: str) -> Result:
 
 
 def builds(registry: LocalRegistry, bucket: str = "web", fingerprint: str = "4f2a9c1-812") -> dict[str, str]:
-    version = registry.model.get_version(bucket, fingerprint)["version"]
+    version = fresh(registry.model).get_version(bucket, fingerprint)["version"]
     return {build["component_type"]: build["status"] for build in version["builds"]}
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_three_images_published_by_hand_complete_one_version(clouds: Clouds, registry: LocalRegistry) -> None:
     """An AMI id, an ARM id and a self link: the last of them completes the version."""
     ami = clouds.aws.create("web-1", tags("4f2a9c1-812"))
@@ -152,7 +153,7 @@ def test_options_stand_in_for_tags_and_a_named_bucket_is_allowed(
     words = ("--bucket", "api", "--fingerprint", "abc-1", "--component-type", "amazon-ebs.api", "--expects", "aws")
     found = run("publish", f"eu-west-1:{ami}", *words)
     assert (0, "") == (found.exit_code, found.stderr)
-    assert found.stdout.startswith(f"completed  {ami}")
+    assert found.stdout.startswith(f"{completing()}  {ami}")
     assert {"amazon-ebs.api": "BUILD_DONE"} == builds(registry, "api", "abc-1")
 
 

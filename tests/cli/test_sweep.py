@@ -15,7 +15,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from click.testing import CliRunner, Result
 from tests.clouds.aws_stand_in import fresh_account_id
-from tests.switches import setting
+from tests.switches import completing, fresh, let_lags_pass, setting
 
 from packer_publisher import runtime
 from packer_publisher.cli.program import program
@@ -90,12 +90,13 @@ def run(*words: str) -> Result:
     return CliRunner().invoke(program, ["sweep", *words], prog_name="packer-publisher")
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_all_clouds_complete_a_version_together(clouds: Clouds, registry: LocalRegistry) -> None:
     """A table of versions, and a line for each cloud; the last one completes the version."""
     clouds.lose("a1", aws=True)
     found = run("all")
     assert (0, "") == (found.exit_code, found.stderr)
-    since = registry.model.get_version("web", "a1")["version"]["builds"][0]["created_at"][:16].replace("T", " ")
+    since = fresh(registry.model).get_version("web", "a1")["version"]["builds"][0]["created_at"][:16].replace("T", " ")
     assert [
         "CLOUD  BUCKET  VERSION  OUTCOME     SINCE             WAITS FOR",
         f"aws    web     a1       registered  {since}  azure gce",
@@ -130,7 +131,7 @@ def test_a_dry_run_says_what_would_be_written(clouds: Clouds, registry: LocalReg
         found.stdout.splitlines()[-1],
     )
     assert {"GET"} == {request.method for request in registry.requests.calls()}
-    assert "completed" == json.loads(run("azure", "--json").stdout)["clouds"]["azure"]["versions"][0]["outcome"]
+    assert completing() == json.loads(run("azure", "--json").stdout)["clouds"]["azure"]["versions"][0]["outcome"]
 
 
 def test_images_that_failed_are_named_with_what_to_do(clouds: Clouds, registry: LocalRegistry) -> None:
@@ -144,7 +145,8 @@ def test_images_that_failed_are_named_with_what_to_do(clouds: Clouds, registry: 
     )
     assert "tag hcp-packer-fingerprint is missing" in found.stdout
     assert "what to do  set both hcp-packer-fingerprint and hcp-packer-bucket on the image" in found.stdout
-    assert registry.model.get_version("web", "a1")["version"]["name"] == "v1"
+    let_lags_pass(registry.model)
+    assert "v1" == fresh(registry.model).get_version("web", "a1")["version"]["name"]
 
 
 def test_refused_credentials_beat_images_that_failed(
@@ -168,7 +170,7 @@ def test_one_cloud_that_refuses_stops_no_other(clouds: Clouds, registry: LocalRe
     assert 4 == found.exit_code
     told = json.loads(found.stdout)["clouds"]
     assert ["error" in told[name] for name in ("aws", "azure", "gcp")] == [False, True, False]
-    assert "completed" == told["gcp"]["versions"][0]["outcome"]
+    assert completing() == told["gcp"]["versions"][0]["outcome"]
     assert found.stderr.startswith("Error: Azure refused")
 
 
