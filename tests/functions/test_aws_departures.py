@@ -15,7 +15,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.clouds.aws_stand_in import fresh_account_id
-from tests.switches import setting
+from tests.switches import catch_up, completing, fresh, let_lags_pass, setting
 
 from packer_publisher.local.aws import LocalAccount, LocalAWS
 from packer_publisher.local.aws_delivery import LocalContext, LocalDelivery
@@ -57,6 +57,7 @@ class Function:
             self.queue.emit(event)
         self.run()
         self.registry.model.clock = lambda: datetime.now(UTC)
+        catch_up(self.registry.model, "base", fingerprint)
         self.lines()
         self.registry.requests.clear()
         return dict(made.images)
@@ -91,7 +92,7 @@ class Function:
 
     def status(self, fingerprint: str) -> tuple[str, str]:
         """Return a version's name and status."""
-        version = self.registry.model.get_version("base", fingerprint)["version"]
+        version = fresh(self.registry.model).get_version("base", fingerprint)["version"]
         return version["name"], version["status"].removeprefix("VERSION_")
 
 
@@ -232,7 +233,7 @@ def test_a_sweep_finds_the_region_that_is_gone_from_an_open_version(function: Fu
         overdue["level"],
         overdue["waits_for"],
     )
-    (build,) = function.registry.model.get_version("base", "open-1")["version"]["builds"]
+    (build,) = fresh(function.registry.model).get_version("base", "open-1")["version"]["builds"]
     assert (images[OTHER], "BUILD_UNSET") == (build["labels"]["gone"], build["status"])
 
 
@@ -261,8 +262,9 @@ def test_a_retagged_ami_is_in_both_versions(function: Function) -> None:
     function.queue.emit(function.account.tag(HOME, images[HOME], tags))
     assert [] == function.run()
     (line,) = function.lines()
-    assert ("completed", "new-1", False) == (line["outcome"], line["fingerprint"], "notes" in line)
+    assert (completing(), "new-1", False) == (line["outcome"], line["fingerprint"], "notes" in line)
+    let_lags_pass(function.registry.model)
     for fingerprint, name in (("old-1", "v1"), ("new-1", "v2")):
-        version = function.registry.model.get_version("base", fingerprint)["version"]
+        version = fresh(function.registry.model).get_version("base", fingerprint)["version"]
         listed = [artifact["external_identifier"] for build in version["builds"] for artifact in build["artifacts"]]
         assert (name, "VERSION_ACTIVE", [images[HOME]]) == (version["name"], version["status"], listed)

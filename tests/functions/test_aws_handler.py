@@ -19,7 +19,7 @@ from typing import Any
 import pytest
 from tests.clouds.aws_stand_in import TAGS, fresh_account_id
 from tests.registered import parents_of, register
-from tests.switches import setting
+from tests.switches import completing, setting
 
 from packer_publisher.image import Artifact, Platform
 from packer_publisher.local.aws import LocalAccount, LocalAWS
@@ -138,6 +138,7 @@ def fingerprint(name: str) -> dict[str, str]:
     return {"hcp-packer-bucket": "base", "hcp-packer-fingerprint": name}
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_a_build_in_two_regions_completes_its_version(function: Function) -> None:
     """Events through EventBridge, the rules of serverless.yml and SQS end in one version with both artifacts."""
     build = function.account.build("base-1", fingerprint("one-1"), copies=["eu-west-1"], created=TEN_MINUTES_AGO)
@@ -165,7 +166,7 @@ def test_the_source_ami_as_ec2_knows_it_is_the_parent(function: Function, copies
 
     assert frozenset() == function.run()
 
-    (line,) = [line for line in function.lines() if line.get("outcome") == "completed"]
+    (line,) = [line for line in function.lines() if line.get("outcome") == completing()]
     assert "golden v1 (channel stable)" == line["parent"]
     assert [("golden v1", "stable", "UP_TO_DATE")] == parents_of(function.registry.model, "base", release)
 

@@ -16,7 +16,8 @@ import boto3
 import pytest
 import yaml
 from tests.clouds.aws_stand_in import fresh_account_id
-from tests.switches import setting
+from tests.simulation.registry import look
+from tests.switches import completing, let_lags_pass, setting
 
 from packer_publisher.local.aws import LocalAccount, LocalAWS
 from packer_publisher.local.aws_delivery import LocalDelivery
@@ -134,8 +135,8 @@ def test_the_frequent_sweep_looks_back_two_days_and_the_daily_one_two_weeks(func
     function.tick("SweepDaily")
     assert frozenset() == function.run()
     told = [(line["message"], line.get("fingerprint", line.get("window"))) for line in function.lines()]
-    assert [("completed", "recent-1"), ("sweep", "2d"), ("completed", "older-1"), ("sweep", "14d")] == told
-    assert ("Count", [1.0, 1.0]) == function.metrics()["completed"]
+    assert [(completing(), "recent-1"), ("sweep", "2d"), (completing(), "older-1"), ("sweep", "14d")] == told
+    assert ("Count", [1.0, 1.0]) == function.metrics()[completing()]
 
 
 def test_a_sweep_comes_after_the_events_of_its_batch(function: Function) -> None:
@@ -159,9 +160,9 @@ def test_versions_that_a_sweep_has_no_time_for_come_back_through_the_queue(funct
     assert ("sweep", 1, 3) == (line["message"], line["versions"], line["handed_over"])
     with redirect_stdout(function.log):
         function.queue.drain(function.module.handler)
-    model = function.registry.model
+    let_lags_pass(function.registry.model)
     assert {f"v{number}" for number in range(1, 5)} == {
-        model.get_version("base", f"many-{number}")["version"]["name"] for number in range(4)
+        look(function.registry.model, "base", f"many-{number}").name for number in range(4)
     }
 
 

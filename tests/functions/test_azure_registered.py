@@ -14,16 +14,15 @@ import azure.functions as func
 import pytest
 from tests.clouds.azure_stand_in import SUBSCRIPTION, Out
 from tests.registered import parents_of
-from tests.switches import setting
+from tests.simulation.registry import look
+from tests.switches import let_lags_pass, setting
 
-from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.arm_events import as_cloud_event, notification
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from packer_publisher.local.server import serving
-from packer_publisher.registry import HCPPacker
 from packer_publisher.runtime import close_publishers
 from packer_publisher.snapshot import BuildStatus, Version
 
@@ -71,8 +70,8 @@ def deliver(*events: Any) -> None:
 
 
 def recorded(registry: LocalRegistry) -> Version:
-    with closing(HCPPacker.from_environment(registry.environment())) as client:
-        return client.get_version("web", "4f2a9c1-812", Deadline.after(10))
+    let_lags_pass(registry.model)
+    return look(registry.model, "web", "4f2a9c1-812")
 
 
 def test_a_pair_is_one_build_of_the_managed_image(arm: Arm, registry: LocalRegistry) -> None:
@@ -127,6 +126,7 @@ def test_the_source_that_a_tag_names_is_the_parent(arm: Arm, registry: LocalRegi
     """Spelled as Microsoft's pages do, although the event of the base image wrote ``resourcegroups``."""
     base = arm.put_managed_image("rg-images", "base-1", tags={**TAGS, "hcp-packer-bucket": "base"})
     deliver(base)
+    let_lags_pass(registry.model)
     source = f"/subscriptions/{SUBSCRIPTION}/resourceGroups/rg-images/providers/Microsoft.Compute/images/base-1"
     deliver(arm.put_managed_image("rg-images", "web-1", tags={**TAGS, "hcp-packer-source-image": source}))
     assert [("base v1", "", "UP_TO_DATE")] == parents_of(registry.model, "web", "4f2a9c1-812")

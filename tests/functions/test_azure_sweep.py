@@ -15,7 +15,8 @@ import azure.functions as func
 import pytest
 from azure.functions.timer import TimerRequest
 from tests.clouds.azure_stand_in import Out
-from tests.switches import setting
+from tests.simulation.registry import look
+from tests.switches import let_lags_pass, setting
 
 from packer_publisher.local.arm import Arm
 from packer_publisher.local.registry_model import RegistryModel
@@ -71,7 +72,8 @@ def lose(arm: Arm, name: str, hours: float = 3) -> None:
 
 def name_of(registry: LocalRegistry, fingerprint: str) -> str:
     """Return the name of a version."""
-    return str(registry.model.get_version("web", fingerprint)["version"]["name"])
+    let_lags_pass(registry.model)
+    return look(registry.model, "web", fingerprint).name
 
 
 def lines(caplog: pytest.LogCaptureFixture) -> list[dict[str, Any]]:
@@ -105,6 +107,7 @@ def test_two_timers_with_the_queue_as_their_output() -> None:
         }.items() <= bindings[name]["queue"].items()
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_the_timer_heals_a_lost_event(
     app: Any, arm: Arm, registry: LocalRegistry, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from tests.switches import setting
+from tests.switches import catch_up, completing, fresh, let_lags_pass, setting
 
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.compute_events import binary, message_published
@@ -60,6 +60,7 @@ class Function:
         _, last = compute.insert_image(name, labels={**contract, **labels}, created=HOURS_AGO)
         self.take(last)
         self.registry.model.clock = lambda: datetime.now(UTC)
+        catch_up(self.registry.model, "web", fingerprint)
         self.lines()
         self.registry.requests.clear()
 
@@ -83,7 +84,7 @@ class Function:
 
     def status(self, fingerprint: str = "a1") -> tuple[str, str]:
         """Return a version's name and status."""
-        version = self.registry.model.get_version("web", fingerprint)["version"]
+        version = fresh(self.registry.model).get_version("web", fingerprint)["version"]
         return version["name"], version["status"].removeprefix("VERSION_")
 
 
@@ -245,5 +246,6 @@ def test_a_relabelled_image_is_in_both_versions(function: Function, compute: Com
     (entry,) = compute.set_labels("web-1", labels)
     assert 200 == function.take(entry)
     (line,) = function.lines()
-    assert ("completed", "b2", False) == (line["outcome"], line["fingerprint"], "notes" in line)
+    assert (completing(), "b2", False) == (line["outcome"], line["fingerprint"], "notes" in line)
+    let_lags_pass(function.registry.model)
     assert [("v1", "ACTIVE"), ("v2", "ACTIVE")] == [function.status("a1"), function.status("b2")]

@@ -21,9 +21,9 @@ import pytest
 from flask.testing import FlaskClient
 from tests.clouds.gcp_stand_in import LABELS
 from tests.registered import parents_of
-from tests.switches import setting
+from tests.simulation.registry import look
+from tests.switches import completing, fresh, let_lags_pass, setting
 
-from packer_publisher.deadline import Deadline
 from packer_publisher.image import Artifact, Platform
 from packer_publisher.local.compute import ComputeEngine
 from packer_publisher.local.compute_events import audit_log_written, binary, message_published, structured
@@ -79,8 +79,8 @@ def deliver(client: FlaskClient, entry: dict[str, Any], capsys: pytest.CaptureFi
 
 
 def version(registry: LocalRegistry) -> Version:
-    with closing(HCPPacker.from_environment(registry.environment())) as reader:
-        return reader.get_version("web", "4f2a9c1-812", Deadline.after(10))
+    let_lags_pass(registry.model)
+    return look(registry.model, "web", "4f2a9c1-812")
 
 
 def test_an_image_completes_its_version(
@@ -88,7 +88,7 @@ def test_an_image_completes_its_version(
 ) -> None:
     """Platform, zone, name and labels are the very ones that Packer writes, with the image's number beside."""
     _, last = compute.insert_image("web-20261001", zone="europe-west1-b", labels=LABELS)
-    assert "completed" == deliver(client, last, capsys)["outcome"]
+    assert completing() == deliver(client, last, capsys)["outcome"]
     (build,) = version(registry).builds
     assert (BuildStatus.DONE, "gce", "googlecompute") == (build.status, build.platform, build.component_type)
     assert {Artifact("europe-west1-b", "web-20261001")} == set(build.artifacts)
@@ -107,15 +107,16 @@ def test_the_source_that_a_label_names_is_the_parent(
 ) -> None:
     """By its name and, because a name can be given again, by its number, where the label has one."""
     _, base = compute.insert_image("base-1", labels={**LABELS, "hcp-packer-bucket": "base"})
-    assert "completed" == deliver(client, base, capsys)["outcome"]
+    assert completing() == deliver(client, base, capsys)["outcome"]
+    let_lags_pass(registry.model)
     number = base["resource"]["labels"]["image_id"]
     parents = {}
     for name, source in {"by-name": "base-1", "by-number": f"base-1_{number}", "another": "base-1_77"}.items():
         labels = {**LABELS, "hcp-packer-fingerprint": name, "hcp-packer-source-image": source}
         _, last = compute.insert_image(f"web-{name}", labels=labels)
-        assert "completed" == deliver(client, last, capsys)["outcome"]
+        assert completing() == deliver(client, last, capsys)["outcome"]
         parents[name] = parents_of(registry.model, "web", name)
-        (build,) = registry.model.get_version("web", name)["version"]["builds"]
+        (build,) = fresh(registry.model).get_version("web", name)["version"]["builds"]
         assert "base-1" == build["source_external_identifier"]
     found = [("base v1", "", "UP_TO_DATE")]
     assert {"by-name": found, "by-number": found, "another": []} == parents
@@ -128,7 +129,7 @@ def test_packers_deprecation_and_a_repetition_change_nothing(
     _, inserted = compute.insert_image("web-20261001", labels=LABELS)
     _, deprecated = compute.deprecate("web-20261001")
     reports = [deliver(client, entry, capsys) for entry in (inserted, deprecated, inserted)]
-    assert ["completed", "unchanged", "unchanged"] == [report["outcome"] for report in reports]
+    assert [completing(), "unchanged", "unchanged"] == [report["outcome"] for report in reports]
     assert [1, 1] == [report["calls"] for report in reports[1:]]
 
 
@@ -163,5 +164,5 @@ def test_behind_the_frameworks_own_server(compute: ComputeEngine, registry: Loca
             answers.append(httpx.post(address, headers=headers, content=body, timeout=30, trust_env=False).status_code)
         assert [503, 200] == answers
         reports = [json.loads(line) for line in log.read_text().splitlines() if line.startswith("{")]
-    assert ["deferred", "completed"] == [report["outcome"] for report in reports]
+    assert ["deferred", completing()] == [report["outcome"] for report in reports]
     assert version(registry).complete

@@ -18,7 +18,8 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from tests.switches import setting
+from tests.simulation.registry import look
+from tests.switches import completing, let_lags_pass, setting
 
 from packer_publisher.clouds.gcp_queue import Topic, own_topic
 from packer_publisher.errors import CloudTrouble, CredentialsTrouble
@@ -132,9 +133,11 @@ def lose(compute: ComputeEngine, name: str, **labels: str) -> None:
 
 def name_of(registry: LocalRegistry, fingerprint: str) -> str:
     """Return the name of a version."""
-    return str(registry.model.get_version("web", fingerprint)["version"]["name"])
+    let_lags_pass(registry.model)
+    return look(registry.model, "web", fingerprint).name
 
 
+@pytest.mark.switches(completion_lag=0.0)
 def test_a_sweep_heals_a_lost_event(compute: ComputeEngine, registry: LocalRegistry, function: Function) -> None:
     """An idle project costs no call to HCP; a lost image comes into its version; what is complete is remembered."""
     assert 200 == function.sweep()
@@ -162,7 +165,7 @@ def test_an_image_that_the_scan_passes_over_is_rejected(
     lose(compute, "web-1")
     assert 200 == function.sweep()
     rejected, completed, _ = function.lines()
-    assert ("rejected", "WARNING", "completed") == (rejected["outcome"], rejected["severity"], completed["outcome"])
+    assert ("rejected", "WARNING", completing()) == (rejected["outcome"], rejected["severity"], completed["outcome"])
     assert "label hcp-packer-region names _, which is no zone or region." in rejected["reason"]
 
 

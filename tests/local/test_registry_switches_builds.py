@@ -88,6 +88,17 @@ def test_versions_that_lag_get_their_numbers_in_the_order_of_their_time() -> Non
     assert ("v1", "v2", "v2") == (world.get("zzz")["name"], world.get("aaa")["name"], world.latest())
 
 
+def test_a_search_finds_complete_what_has_lagged() -> None:
+    """Also where it is the first to look after the lag."""
+    world = World(completion_lag=20.0)
+    world.completed("f1")
+    world.clock.advance(20)
+
+    [found] = world.model.search_external_artifact({"external_identifier": "ami-1"})["artifacts"]
+
+    assert "v1" == found["version"]["name"]
+
+
 def test_an_emptied_version_does_not_complete_after_the_lag() -> None:
     """Nothing is not DONE."""
     world = World(completion_lag=20.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 
 from packer_publisher.image import Artifact
 from packer_publisher.local.registry_model import Refusal, RegistryModel
@@ -12,7 +13,18 @@ COMPONENT_TYPES = {"aws": "amazon-ebs.base", "azure": "azure-arm.base", "gce": "
 
 
 def register_base(model: RegistryModel, fingerprint: str, artifacts: Mapping[str, Artifact]) -> None:
-    """Register one image per platform as a complete version, and point the channel to it."""
+    """Register one image per platform as a complete version, an hour ago, and point the channel to it."""
+    clock = model.clock
+    model.clock = lambda: clock() - timedelta(hours=1)
+    try:
+        _register(model, fingerprint, artifacts)
+    finally:
+        model.clock = clock
+    body = {"version_fingerprint": fingerprint, "update_mask": "versionFingerprint"}
+    model.update_channel(BUCKET, CHANNEL, body)
+
+
+def _register(model: RegistryModel, fingerprint: str, artifacts: Mapping[str, Artifact]) -> None:
     try:
         model.create_bucket({"name": BUCKET, "description": "What other images are built from"})
         model.create_channel(BUCKET, {"name": CHANNEL})
@@ -25,14 +37,13 @@ def register_base(model: RegistryModel, fingerprint: str, artifacts: Mapping[str
         for platform in artifacts
     }
     for platform, artifact in artifacts.items():
+        model.update_build(BUCKET, fingerprint, builds[platform], {"status": "BUILD_RUNNING"})
         body = {
             "status": "BUILD_DONE",
             "platform": platform,
             "artifacts": [{"external_identifier": artifact.external_identifier, "region": artifact.region}],
         }
         model.update_build(BUCKET, fingerprint, builds[platform], body)
-    body = {"version_fingerprint": fingerprint, "update_mask": "versionFingerprint"}
-    model.update_channel(BUCKET, CHANNEL, body)
 
 
 def parents(model: RegistryModel, bucket: str, fingerprint: str) -> tuple[str, tuple[str, ...]]:

@@ -48,6 +48,9 @@ class Lineage(Revocation):
         platform, region = read.text(body, "platform"), read.text(body, "region")
         if not identifier:
             raise invalid("external_identifier must be set.")
+        for bucket in self.store.scan(Bucket, self.project):
+            if bucket.due is not None:
+                self.bucket(bucket.name)  # what is due has happened, whoever looks first
         horizon = self.clock() - timedelta(seconds=self.switches.search_lag)
         found = [
             (version, build)
