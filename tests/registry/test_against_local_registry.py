@@ -21,7 +21,10 @@ from packer_publisher.local.registry_tokens import VIEWER, WRITER
 from packer_publisher.registry import HCPPacker, Restore, Revoke
 from packer_publisher.snapshot import Build, BuildStatus
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
+from tests.local.worlds import PLAIN
 from tests.switches import setting
+
+pytestmark = [PLAIN, pytest.mark.switches(search_lag=0.0)]  # what the client writes, it reads
 
 LABELS = (("managed-by", "packer-publisher"),)
 AMI = Artifact("eu-west-1", "ami-0123")
