@@ -9,9 +9,9 @@ import pytest
 from packer_publisher.local.demo import play
 from packer_publisher.local.demo_stage import BUCKET, Appearance, Stage
 from packer_publisher.runtime import close_publishers
-from tests.switches import setting
+from tests.switches import EXPECTED, setting
 
-SEEDS = 500
+SEEDS = 500 if EXPECTED else 20
 CHUNKS = 10  # several, so that the tests spread over processes
 
 

@@ -15,13 +15,14 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tests.proof.machine import Machine
 from tests.proof.stage import totals
+from tests.switches import EXPECTED
 
 LONG = os.environ.get("PROOF") == "long"
 FIRST = int(os.environ.get("PROOF_SEED", "0"))
 SEEDS = range(FIRST, FIRST + (64 if LONG else 8))
 
 PROFILE = settings(
-    max_examples=500 if LONG else 75,
+    max_examples=500 if LONG else 75 if EXPECTED else 15,
     stateful_step_count=60,
     deadline=None,
     database=None,  # a seed says it all
