@@ -11,7 +11,7 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-EXTRA = {"demo": "local", "dev": "dev"}
+EXTRA = {"demo": "local", "dev": "dev", "deploy": "deploy"}
 
 
 def pins(name: str) -> dict[str, set[str]]:
@@ -65,3 +65,10 @@ def test_the_demo_needs_nothing_that_the_tests_have_otherwise() -> None:
     """The two never disagree, so going from one to the other only adds."""
     demo, dev = pins("demo"), pins("dev")
     assert set() == {name for name, versions in demo.items() if dev.get(name) != versions}
+
+
+@pytest.mark.parametrize("name", ["deploy", "runtime-aws", "runtime-azure"])
+def test_the_archives_are_tested_with_what_the_tests_have(name: str) -> None:
+    """What several lock files pin, they pin alike."""
+    dev = pins("dev")
+    assert set() == {package for package, versions in pins(name).items() if not versions <= dev.get(package, versions)}
