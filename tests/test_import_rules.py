@@ -94,6 +94,7 @@ def test_what_is_imported_is_declared(graph: grimp.ImportGraph) -> None:
     distribution = {
         "azure": "azure-mgmt-compute",
         "botocore": "boto3",
+        "cryptography": "pyjwt[crypto]",
         "google": "google-cloud-compute",
         "requests": "google-cloud-compute",  # the transport under its REST clients
         "mypy_boto3_ec2": "boto3-stubs",

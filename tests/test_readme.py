@@ -14,6 +14,7 @@ import yaml
 
 from packer_publisher.cli.program import program
 from packer_publisher.configuration import read_configuration
+from packer_publisher.credential_settings import VARIABLES as CREDENTIALS
 from packer_publisher.document import VARIABLE, read_document
 from packer_publisher.image import Image, ImageRef, ImageState, Platform
 from packer_publisher.placement import place
@@ -119,7 +120,7 @@ def test_the_outcome_table() -> None:
 def test_the_settings_table() -> None:
     """The table lists every setting of ours, and the default that it states is the one in force."""
     rows = table("Settings")
-    assert {VARIABLE, *FOR_BUCKETS, *FOR_PROCESS} == set(rows)
+    assert {VARIABLE, *FOR_BUCKETS, *FOR_PROCESS, *CREDENTIALS} == set(rows)
     entry, common, process = BucketPolicy(), Policy(), Settings(Policy())
     defaults = {
         "create_buckets": entry.create_bucket,

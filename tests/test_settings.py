@@ -31,6 +31,16 @@ def refused(environ: Mapping[str, str], root: Path | None = None) -> str:
     return str(caught.value)
 
 
+def test_credentials_that_cannot_be_are_refused_at_the_start() -> None:
+    """With the other problems, in one error; good ones are no part of the digest, which is the same in all clouds."""
+    wrong = {"PUBLISHER_CONFIG": ALL, "PUBLISHER_QUIET": "soon", "PUBLISHER_CLIENT_SECRET": "made-up-secret"}
+    text = refused(wrong)
+    assert "the configuration has 2 problems:" in text
+    assert "PUBLISHER_CLIENT_SECRET is no reference to a secret store" in text
+    assert "made-up-secret" not in text
+    assert settings().digest == settings(PUBLISHER_CLIENT_SECRET="projects/p/secrets/hcp/versions/latest").digest
+
+
 def test_the_smallest_configuration_allows_every_bucket_and_keeps_all_defaults() -> None:
     """One line is enough, and its defaults are those that the design names."""
     found = settings()

@@ -9,8 +9,20 @@ from typing import Protocol
 from packer_publisher.deadline import Deadline
 from packer_publisher.image import Image, ImageRef, Platform, Scope, Unread
 from packer_publisher.placement import Placement
+from packer_publisher.secret_reference import SecretReference
 from packer_publisher.snapshot import Bucket, Build, Channel, FoundArtifact, Version
 from packer_publisher.steps import CreateBuild, FillBuild, SetLabels, SetStatus
+
+
+class ReadSecret(Protocol):
+    """What the registry needs of a cloud's secret store."""
+
+    def __call__(self, reference: SecretReference, deadline: Deadline, /) -> str:
+        """Return the text of a secret.
+
+        Raises CredentialsTrouble (refused, or no such secret) or CloudTrouble (unreachable, throttled, not enough
+        time), with neither the secret nor the store's own words in them.
+        """
 
 
 class Cloud(Protocol):

@@ -117,8 +117,9 @@ def open_cloud(platform: Platform, policy: Policy) -> Cloud:
 
 def _open_registry(environ: Mapping[str, str], rate: float | None = None) -> HCPPacker:
     from packer_publisher.registry import HCPPacker
+    from packer_publisher.secret_stores import SecretStores
 
-    return HCPPacker.from_environment(environ, rate=rate)
+    return HCPPacker.from_environment(environ, rate=rate, read_secret=SecretStores(environ))
 
 
 @contextmanager

@@ -26,8 +26,11 @@ from packer_publisher.configuration import (
     read_quiet,
     read_settle,
 )
+from packer_publisher.credential_settings import VARIABLES as CREDENTIALS
+from packer_publisher.credential_settings import read_credential_settings
 from packer_publisher.document import VARIABLE, ConfigurationProblems, Problem, find_document
 from packer_publisher.durations import format_duration
+from packer_publisher.errors import ConfigurationError
 from packer_publisher.policy import Policy
 from packer_publisher.values import (
     Reader,
@@ -62,7 +65,14 @@ FOR_PROCESS: Mapping[str, tuple[str, Reader[Any]]] = {
 }
 """Variables that have no key in the document: they are about the process, not about buckets."""
 
-INTERNAL = ("PUBLISHER_ARM_ENDPOINT", "PUBLISHER_COMPUTE_ENDPOINT", "PUBLISHER_QUEUE", "PUBLISHER_STORAGE")
+INTERNAL = (
+    "PUBLISHER_ARM_ENDPOINT",
+    "PUBLISHER_COMPUTE_ENDPOINT",
+    "PUBLISHER_QUEUE",
+    "PUBLISHER_SECRET_MANAGER_ENDPOINT",
+    "PUBLISHER_STORAGE",
+    "PUBLISHER_VAULT_ENDPOINT",
+)
 """Set by deployments and stand-ins, read elsewhere; Azure adds ``PUBLISHER_STORAGE__queueServiceUri`` and such."""
 
 
@@ -91,6 +101,7 @@ class Settings:
         problems = _unknown(given)
         for_buckets = _read(given, FOR_BUCKETS, problems)
         for_process = _read(given, FOR_PROCESS, problems)
+        problems.extend(_credentials(environ))
         configuration = _configuration(given.get(VARIABLE), root, problems)
         settings = cls(
             configuration.policy(for_buckets),
@@ -125,12 +136,21 @@ def _plain(value: object) -> str:
 
 
 def _unknown(given: Mapping[str, str]) -> list[Problem]:
-    known = {VARIABLE, *FOR_BUCKETS, *FOR_PROCESS}
+    known = {VARIABLE, *FOR_BUCKETS, *FOR_PROCESS, *CREDENTIALS}
     return [
         Problem("the environment", f"{key} is not known; {nearest(key, known)}")
         for key in sorted(given)
         if key not in known and key.partition("__")[0] not in INTERNAL
     ]
+
+
+def _credentials(environ: Mapping[str, str]) -> list[Problem]:
+    """Return what is wrong with how credentials are come by; they themselves are no setting, and in no digest."""
+    try:
+        read_credential_settings(environ)
+    except ConfigurationError as error:
+        return [Problem("the environment", f"{error} {error.remedy}", key=False)]
+    return []
 
 
 def _read(

@@ -10,7 +10,8 @@ import pytest
 
 from packer_publisher.errors import ConfigurationError, CredentialsTrouble, PublisherError
 from packer_publisher.registry import read_environment, registry_off
-from packer_publisher.registry.credentials import (
+from packer_publisher.registry.environment import Endpoint
+from packer_publisher.registry.principals import (
     ClientCredentials,
     FromAWS,
     FromFile,
@@ -20,7 +21,6 @@ from packer_publisher.registry.credentials import (
     Pick,
     WorkloadIdentity,
 )
-from packer_publisher.registry.environment import Endpoint
 
 KEY = {"HCP_CLIENT_ID": "made-up-client", "HCP_CLIENT_SECRET": "made-up-secret"}
 PROVIDER = "iam/project/p/service-principal/s/workload-identity-provider/w"

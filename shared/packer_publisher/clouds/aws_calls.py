@@ -156,6 +156,10 @@ class Clients:
         client: EC2Client = self._client("ec2", region, deadline, pace)
         return client
 
+    def service(self, name: str, region: str, deadline: Deadline) -> Any:
+        """Return a client for another service of AWS, as :meth:`client` does; its calls are made :func:`within`."""
+        return self._client(name, region, deadline)
+
     def account(self, region: str, deadline: Deadline) -> str:
         """Return the account that the credentials belong to, asked once of a region's STS; no permission is needed."""
         if not self._account:

@@ -61,10 +61,10 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
-def loopback(endpoint: str) -> str:
-    """Return the stand-in's address without a slash at its end, "" if none is set.
+def loopback(endpoint: str, variable: str = ENDPOINT_VARIABLE) -> str:
+    """Return the address of a stand-in without a slash at its end, "" if none is set.
 
-    Raises ConfigurationError for any other address than plain http on loopback: no token is ever sent there.
+    Raises ConfigurationError for any other address than plain http on loopback: what is sent there stays here.
     """
     if not endpoint:
         return ""
@@ -76,8 +76,7 @@ def loopback(endpoint: str) -> str:
         local = False
     if parts.scheme != "http" or not local or parts.username or parts.path.strip("/") or parts.query:
         raise ConfigurationError(
-            f"{ENDPOINT_VARIABLE}={shown(endpoint)} is no stand-in: it must be http on loopback, "
-            "such as http://127.0.0.1:8080.",
-            remedy=f"unset {ENDPOINT_VARIABLE} to talk to Azure itself",
+            f"{variable}={shown(endpoint)} is no stand-in: it must be http on loopback, such as http://127.0.0.1:8080.",
+            remedy=f"unset {variable} to talk to Azure itself",
         )
     return endpoint.rstrip("/")

@@ -45,7 +45,7 @@ class Compute:
 
     def __init__(self, credentials: Credentials | None, environ: Mapping[str, str]) -> None:
         self._credentials = credentials
-        self._stand_in = _loopback(environ.get(ENDPOINT_VARIABLE, ""))
+        self._stand_in = loopback(environ.get(ENDPOINT_VARIABLE, ""))
         # requests, under the client, promises nothing about a session that threads share: each has its own client.
         self._own = local()
         self._opened: list[ImagesClient] = []
@@ -126,7 +126,7 @@ class Compute:
             except GoogleAuthError as error:
                 trouble = _no_token(what, error)
             except OSError as error:  # what requests says, unwrapped, of a bundle of authorities that is not there
-                _require_authorities()
+                require_authorities()
                 trouble = CloudTrouble(f"Google Cloud did not answer to a question for {what} ({_kind(error)}).")
             except (ParseError, ValueError):  # a body that is no image: a proxy's page, half an answer
                 trouble = CloudTrouble(f"Google Cloud gave no readable answer to a question for {what}.")
@@ -164,7 +164,7 @@ class Compute:
         return client
 
 
-def _require_authorities() -> None:
+def require_authorities() -> None:
     """Raise ConfigurationError where a variable that requests obeys names a bundle that is not there."""
     for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
         if os.environ.get(name) and not os.path.exists(os.environ[name]):
@@ -225,8 +225,8 @@ def _after(error: GoogleAPICallError) -> float | None:
         return None
 
 
-def _loopback(endpoint: str) -> str:
-    """Return the stand-in's address without a slash at its end, "" if none is set."""
+def loopback(endpoint: str, variable: str = ENDPOINT_VARIABLE) -> str:
+    """Return the address of a stand-in without a slash at its end, "" if none is set."""
     if not endpoint:
         return ""
     parts = urlsplit(endpoint)
@@ -237,8 +237,7 @@ def _loopback(endpoint: str) -> str:
         local = False
     if parts.scheme != "http" or not local or parts.username or parts.path.strip("/") or parts.query:
         raise ConfigurationError(
-            f"{ENDPOINT_VARIABLE}={shown(endpoint)} is no stand-in: it must be http on loopback, "
-            "such as http://127.0.0.1:8080.",
-            remedy=f"unset {ENDPOINT_VARIABLE} to talk to Google Cloud itself",
+            f"{variable}={shown(endpoint)} is no stand-in: it must be http on loopback, such as http://127.0.0.1:8080.",
+            remedy=f"unset {variable} to talk to Google Cloud itself",
         )
     return endpoint.rstrip("/")

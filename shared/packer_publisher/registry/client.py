@@ -8,11 +8,13 @@ import time
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
+from packer_publisher.protocols import ReadSecret
 from packer_publisher.registry.buckets import BucketOperations
 from packer_publisher.registry.channels import ChannelOperations
 from packer_publisher.registry.environment import Environment, read_environment
 from packer_publisher.registry.pacing import Pace
 from packer_publisher.registry.retries import Patience
+from packer_publisher.registry.stored_key import no_store
 from packer_publisher.registry.tenant import Tenant
 from packer_publisher.registry.tokens import AccessTokens
 from packer_publisher.registry.transport import Transport
@@ -42,20 +44,29 @@ class HCPPacker(BucketOperations, VersionOperations, ChannelOperations):
         draw: Callable[[], float] = random.random,
         now: Callable[[], float] = time.time,
         pace: Pace | None = None,
+        read_secret: ReadSecret = no_store,
     ) -> None:
         self._wire = Wire(transport)
         patience = Patience(draw, now)
-        tokens = AccessTokens(environment, self._wire, patience)
+        tokens = AccessTokens(environment, self._wire, patience, read_secret)
         calls = Transport(environment.api, tokens, self._wire, patience, pace)
         super().__init__(calls, Tenant(calls, environment.organization_id, environment.project_id))
 
     @classmethod
-    def from_environment(cls, environ: Mapping[str, str] | None = None, *, rate: float | None = None) -> HCPPacker:
+    def from_environment(
+        cls,
+        environ: Mapping[str, str] | None = None,
+        *,
+        rate: float | None = None,
+        read_secret: ReadSecret = no_store,
+    ) -> HCPPacker:
         """Return a client for what the ``HCP_*`` variables describe; ConfigurationError where they are wrong.
 
-        ``rate`` is the most requests that it makes in a second, None for any number.
+        ``rate`` is the most requests that it makes in a second, None for any number; ``read_secret`` reads the client
+        secret where that lies in a store.
         """
-        return cls(read_environment(os.environ if environ is None else environ), pace=Pace(rate) if rate else None)
+        environment = read_environment(os.environ if environ is None else environ)
+        return cls(environment, pace=Pace(rate) if rate else None, read_secret=read_secret)
 
     @property
     def calls(self) -> int:

@@ -1,8 +1,9 @@
 """Who we are to HCP: a service principal's key, or a workload identity that is exchanged for a token.
 
 Order, as hashicorp/hcp-sdk-go has it (``config/tokensource.go``): ``HCP_CLIENT_ID`` and ``HCP_CLIENT_SECRET``, then
-the credential file (``HCP_CRED_FILE``, else ``~/.config/hcp/cred_file.json``). The SDK's last resort, a browser, is
-not ours: nobody sits in front of a function.
+what was asked for explicitly (``PUBLISHER_CLIENT_SECRET`` or ``PUBLISHER_WORKLOAD_PROVIDER``), then the credential
+file (``HCP_CRED_FILE``, else ``~/.config/hcp/cred_file.json``). The SDK's last resort, a browser, is not ours: nobody
+sits in front of a function.
 """
 
 from __future__ import annotations
@@ -11,83 +12,28 @@ import importlib.util
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from packer_publisher.credential_settings import SECRET, Workload, read_credential_settings
 from packer_publisher.errors import ConfigurationError, CredentialsTrouble
+from packer_publisher.registry.ambient import own_identity
+from packer_publisher.registry.principals import (
+    ClientCredentials,
+    Credentials,
+    FromAWS,
+    FromFile,
+    FromText,
+    FromURL,
+    FromVariable,
+    Pick,
+    Source,
+    StoredKey,
+    WorkloadIdentity,
+)
 
 SOURCES = ("aws", "url", "file", "env", "token")
 """The places a workload's own credential can come from, as the credential file names them."""
-
-
-@dataclass(frozen=True, slots=True)
-class ClientCredentials:
-    """A service principal's key; ``origin`` says for messages where it came from."""
-
-    client_id: str
-    client_secret: str = field(repr=False)
-    origin: str
-
-
-@dataclass(frozen=True, slots=True)
-class Pick:
-    """How the credential is taken out of what a source holds: all of it, or a JSON pointer into it."""
-
-    pointer: str = ""  # "" means the text itself is the credential
-
-
-@dataclass(frozen=True, slots=True)
-class FromURL:
-    """The credential is the answer to a GET; the headers may be secret."""
-
-    url: str
-    headers: tuple[tuple[str, str], ...] = field(repr=False)
-    pick: Pick
-
-
-@dataclass(frozen=True, slots=True)
-class FromFile:
-    """The credential is in a file, which is read anew each time: such tokens are short-lived."""
-
-    path: str
-    pick: Pick
-
-
-@dataclass(frozen=True, slots=True)
-class FromVariable:
-    """The credential is in an environment variable."""
-
-    variable: str
-    pick: Pick
-
-
-@dataclass(frozen=True, slots=True)
-class FromText:
-    """The credential is written in the credential file itself."""
-
-    token: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class FromAWS:
-    """The credential is a signed GetCallerIdentity request of the AWS identity at hand."""
-
-
-Source = FromURL | FromFile | FromVariable | FromText | FromAWS
-
-
-@dataclass(frozen=True, slots=True)
-class WorkloadIdentity:
-    """A workload identity provider of HCP and the source of the credential that it accepts."""
-
-    provider: str  # iam/project/<id>/service-principal/<name>/workload-identity-provider/<name>
-    source: Source
-    origin: str
-    environ: Mapping[str, str] = field(repr=False, compare=False, default_factory=dict)
-
-
-Credentials = ClientCredentials | WorkloadIdentity
 
 
 def read_credentials(environ: Mapping[str, str]) -> Credentials:
@@ -96,14 +42,20 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
     Raises CredentialsTrouble when there are none, ConfigurationError when they are incomplete; it never shows a secret.
     """
     client_id, client_secret = environ.get("HCP_CLIENT_ID"), environ.get("HCP_CLIENT_SECRET")
+    stored = client_id and environ.get(SECRET, "").strip()  # deployment tools may set HCP_CLIENT_SECRET to nothing
     if client_id and client_secret:
         return ClientCredentials(client_id, client_secret, "HCP_CLIENT_ID and HCP_CLIENT_SECRET")
-    if client_id is not None and client_secret is not None and (client_id or client_secret):
+    if client_id is not None and client_secret is not None and (client_id or client_secret) and not stored:
         empty = "HCP_CLIENT_SECRET" if client_id else "HCP_CLIENT_ID"  # the SDK refuses exactly this
         raise ConfigurationError(
             f"{empty} is empty: HCP_CLIENT_ID and HCP_CLIENT_SECRET belong together.",
             remedy="Set both to a service principal's key, or unset both and use a credential file.",
         )
+    asked = read_credential_settings(environ)
+    if isinstance(asked, Workload):
+        return own_identity(asked, environ)
+    if asked is not None:
+        return StoredKey(asked, (client_id or "").strip(), f"{SECRET} ({asked})")
     path = _credential_file(environ)
     if path is not None and path.exists():
         return _read_file(path, environ)
@@ -118,7 +70,7 @@ def read_credentials(environ: Mapping[str, str]) -> Credentials:
     raise CredentialsTrouble(
         f"There are no credentials for HCP.{half}",
         remedy="Set HCP_CLIENT_ID and HCP_CLIENT_SECRET to a service principal's key, or HCP_CRED_FILE to the path of "
-        "a credential file.",
+        "a credential file; a function needs no secret with PUBLISHER_WORKLOAD_PROVIDER.",
     )
 
 

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from packer_publisher.errors import ConfigurationError
-from packer_publisher.registry.credentials import Credentials, read_credentials
+from packer_publisher.registry.credentials import read_credentials
+from packer_publisher.registry.principals import Credentials
 
 LOOPBACK_HOSTS = frozenset({"127.0.0.1", "::1", "localhost"})
 """The names of this machine: plain http is harmless there, and a proxy cannot reach it."""

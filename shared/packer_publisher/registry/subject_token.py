@@ -1,19 +1,22 @@
 """What a workload shows to HCP to prove who it is: its own platform's token, or a signed AWS request.
 
-Limits and shapes as hashicorp/hcp-sdk-go ``auth/workload`` has them: a URL is asked once within one second, at most
-1 MiB is read, and AWS gets a GetCallerIdentity request that names the HCP provider in a signed header.
+Limits and shapes as hashicorp/hcp-sdk-go ``auth/workload`` has them: a URL of a credential file is asked once within
+one second, at most 1 MiB is read, and AWS gets a GetCallerIdentity request that names the HCP provider in a signed
+header. One deviation: the SDK signs for ``sts.REGION.amazonaws.com`` everywhere; here the host is that of the region's
+partition, because China has no other (whether HCP takes it there is not known).
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble
-from packer_publisher.registry.credentials import (
+from packer_publisher.registry.principals import (
     FromAWS,
     FromFile,
     FromText,
@@ -22,10 +25,18 @@ from packer_publisher.registry.credentials import (
     Pick,
     WorkloadIdentity,
 )
-from packer_publisher.registry.wire import Lost, Message, NotSent, Wire
+from packer_publisher.registry.wire import Answer, Lost, Message, NotSent, Wire
+
+if TYPE_CHECKING:
+    from botocore.session import Session
 
 SUBJECT_LIMIT = 1024 * 1024
-SUBJECT_SECONDS = 1.0
+_PAUSE = 0.3  # seconds, before an endpoint of a cloud's own is asked again; doubled in between
+_AWS_SECONDS = 1
+_PASSING = frozenset({404, 410, 429, 500, 502, 503, 504})
+"""Statuses of an endpoint that may be still starting (Microsoft's page on the instance metadata service, "Errors")."""
+
+_ENTRA_CODE = re.compile(rb"AADSTS\d{4,8}")
 
 
 def exchange_body(identity: WorkloadIdentity, wire: Wire, deadline: Deadline) -> dict[str, Any]:
@@ -61,17 +72,32 @@ def _read(source: FromFile, identity: WorkloadIdentity) -> bytes:
 
 def _ask(source: FromURL, identity: WorkloadIdentity, wire: Wire, deadline: Deadline) -> bytes:
     where = source.url.partition("?")[0]  # the query may name a client
-    if deadline.remaining() <= 0:
-        raise _missing(identity, f"no time was left to ask {where}")
-    try:
-        answer = wire.send(Message("GET", source.url, dict(source.headers)), deadline, SUBJECT_SECONDS)
-    except (NotSent, Lost) as error:
-        raise _missing(identity, f"{where} did not answer ({error})") from error
-    if not answer.ok:
-        raise _missing(identity, f"{where} answered {answer.status}")  # not its body: that may hold a token
-    if not answer.content:
-        raise _missing(identity, f"{where} answered with an empty body")
-    return answer.content[:SUBJECT_LIMIT]
+    message = Message("GET", source.url, dict(source.headers), direct=source.direct)
+    for tries in range(1, source.tries + 1):
+        if deadline.remaining() <= 0:
+            raise _missing(identity, f"no time was left to ask {where}")
+        cause: Exception | None = None
+        try:
+            answer = wire.send(message, deadline, source.seconds)
+        except (NotSent, Lost) as error:
+            reason, cause = f"{where} did not answer ({error})", error
+        else:
+            if answer.ok and answer.content:
+                return answer.content[:SUBJECT_LIMIT]
+            if answer.ok:
+                raise _missing(identity, f"{where} answered with an empty body")
+            reason = f"{where} answered {answer.status}{_entra(answer)}"
+            if answer.status not in _PASSING:
+                raise _missing(identity, reason)
+        if tries == source.tries or not deadline.pause(_PAUSE * 2.0 ** (tries - 1)):
+            raise _missing(identity, reason) from cause
+    raise AssertionError("unreachable: the last try returns or raises")
+
+
+def _entra(answer: Answer) -> str:
+    """Return Entra's code for a refusal, the one thing worth telling of a body that may hold a token."""
+    found = _ENTRA_CODE.search(answer.content)
+    return f" ({found[0].decode()})" if found else ""
 
 
 def _picked(content: bytes, pick: Pick, identity: WorkloadIdentity) -> str:
@@ -108,7 +134,7 @@ def _signed_identity_request(identity: WorkloadIdentity) -> dict[str, Any]:
     session = Session()
     try:
         region = _region(identity.environ) or session.get_config_variable("region")
-        region = region or InstanceMetadataRegionFetcher(timeout=int(SUBJECT_SECONDS)).retrieve_region()
+        region = region or InstanceMetadataRegionFetcher(timeout=_AWS_SECONDS).retrieve_region()
         credentials = session.get_credentials()
         frozen = credentials.get_frozen_credentials() if credentials is not None else None
     except BotoCoreError as error:
@@ -117,7 +143,7 @@ def _signed_identity_request(identity: WorkloadIdentity) -> dict[str, Any]:
         raise _missing(identity, "there are no AWS credentials here")
     if not region:
         raise _missing(identity, "the AWS region is not known; set AWS_REGION")
-    host = f"sts.{region}.amazonaws.com"
+    host = f"sts.{region}.{_suffix(session, region)}"
     request = AWSRequest(
         method="POST",
         url=f"https://{host}?Action=GetCallerIdentity&Version=2011-06-15",
@@ -128,6 +154,16 @@ def _signed_identity_request(identity: WorkloadIdentity) -> dict[str, Any]:
     return {"method": "POST", "url": request.url, "headers": dict(request.headers.items())}
 
 
+def _suffix(session: Session, region: str) -> str:
+    """Return the domain of a region's partition, as botocore's own data has it; its first partition is the public one.
+
+    An unknown region is taken for one of the public partition, as botocore does.
+    """
+    partitions = session.get_component("data_loader").load_data("partitions")["partitions"]
+    home = next((each for each in partitions if re.match(each["regionRegex"], region)), partitions[0])
+    return str(home["outputs"]["dnsSuffix"])
+
+
 def _region(environ: Mapping[str, str]) -> str:
     return environ.get("AWS_REGION") or environ.get("AWS_DEFAULT_REGION") or ""
 
@@ -135,5 +171,5 @@ def _region(environ: Mapping[str, str]) -> str:
 def _missing(identity: WorkloadIdentity, reason: str) -> CredentialsTrouble:
     return CredentialsTrouble(
         f"The workload identity of the {identity.origin} has no credential to show: {reason}.",
-        remedy="See that the function or machine has its identity, and that the credential file describes it.",
+        remedy=identity.remedy,
     )

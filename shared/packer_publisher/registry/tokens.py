@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import threading
 from base64 import b64encode
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import quote, quote_plus, urlencode, urlsplit
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble
-from packer_publisher.registry.credentials import ClientCredentials, WorkloadIdentity
+from packer_publisher.protocols import ReadSecret
 from packer_publisher.registry.environment import LOOPBACK_HOSTS, Endpoint, Environment
+from packer_publisher.registry.principals import ClientCredentials, StoredKey, WorkloadIdentity
 from packer_publisher.registry.retries import REMEDY, Attempt, Patience, persist
+from packer_publisher.registry.stored_key import StoredCredentials
 from packer_publisher.registry.subject_token import exchange_body
 from packer_publisher.registry.wire import PRODUCT, Answer, Message, Wire
 from packer_publisher.registry.wording import describe
@@ -36,10 +40,12 @@ class AccessTokens:
     Its age is told by the wall clock, because a frozen function's monotonic clock may stand still meanwhile.
     """
 
-    def __init__(self, environment: Environment, wire: Wire, patience: Patience) -> None:
+    def __init__(self, environment: Environment, wire: Wire, patience: Patience, read_secret: ReadSecret) -> None:
         self._environment = environment
         self._wire = wire
         self._patience = patience
+        self._read_secret = read_secret
+        self._stored: StoredCredentials | None = None
         self._lock = threading.Lock()
         self._token = ""
         self._unusable_from = 0.0
@@ -69,10 +75,26 @@ class AccessTokens:
                 self._token = ""
 
     def _fetch(self, deadline: Deadline) -> tuple[str, float]:
-        credentials = self._environment.credentials
-        if isinstance(credentials, ClientCredentials):
-            return self._by_key(credentials, deadline)
-        return self._by_exchange(credentials, deadline)
+        match self._environment.credentials:
+            case ClientCredentials() as key:
+                return self._by_key(key, deadline)
+            case StoredKey() as key:
+                self._stored = self._stored or StoredCredentials(key, self._read_secret, self._patience.now)
+                return self._by_stored_key(self._stored, deadline)
+            case WorkloadIdentity() as identity:
+                return self._by_exchange(identity, deadline)
+
+    def _by_stored_key(self, stored: StoredCredentials, deadline: Deadline) -> tuple[str, float]:
+        """Return a token for a key of a store; where it was rotated meanwhile it is read again, once."""
+        fresh = not stored.known
+        key = stored.get(deadline)
+        try:
+            return self._by_key(key, deadline)
+        except CredentialsTrouble:
+            other = stored.changed(key, fresh, deadline)
+            if other is None:
+                raise
+        return self._by_key(other, deadline)
 
     def _by_key(self, credentials: ClientCredentials, deadline: Deadline) -> tuple[str, float]:
         endpoint = self._environment.auth
@@ -109,7 +131,6 @@ class AccessTokens:
             # HashiCorp's SDK always exchanges over https; the local registry alone may take the proof in the open.
             endpoint = Endpoint(url="https://" + endpoint.url.removeprefix("http://"), checked=endpoint.checked)
         body = exchange_body(identity, self._wire, deadline)
-        shown = body.get("jwt_token")
         attempt = Attempt(
             what="Exchanging the workload's identity for a token",
             message=Message(
@@ -124,7 +145,7 @@ class AccessTokens:
                 endpoint.checked,
             ),
             repeatable=True,
-            secrets=(shown,) if isinstance(shown, str) else (),
+            secrets=_proofs(body),
         )
         answer = persist(attempt, self._wire, deadline, self._patience)
         return self._read(
@@ -152,3 +173,10 @@ class AccessTokens:
         if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
             return token, UNSTATED_LIFETIME
         return token, float(lifetime)
+
+
+def _proofs(body: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return what of an exchange's body must not be repeated from HCP's answer."""
+    signed = body.get("aws_get_caller_id_token", {}).get("headers", {})
+    texts = (body.get("jwt_token"), signed.get("Authorization"), signed.get("X-Amz-Security-Token"))
+    return tuple(text for text in texts if isinstance(text, str))

@@ -54,6 +54,7 @@ class Message:
     headers: Mapping[str, str] = field(repr=False, default_factory=dict)
     content: bytes | None = field(repr=False, default=None)
     checked: bool = True  # whether the server's certificate is
+    direct: bool = False  # whether no proxy may see it, whatever the environment says
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Wire:
 
     def __init__(self, transport: httpx.BaseTransport | None = None) -> None:
         self._transport = transport
-        self._clients: dict[bool, httpx.Client] = {}
+        self._clients: dict[tuple[bool, bool], httpx.Client] = {}
         self._lock = threading.Lock()
 
     def send(self, message: Message, deadline: Deadline, limit: float = CALL_SECONDS) -> Answer:
@@ -116,7 +117,7 @@ class Wire:
         try:
             # Loading the authorities costs more than a call on loopback, and plain http has no use for them.
             checked = message.checked and not message.url.startswith("http:")
-            with self._client(checked).stream(
+            with self._client(checked, message.direct).stream(
                 message.method,
                 message.url,
                 headers={"User-Agent": PRODUCT, **message.headers},
@@ -146,15 +147,17 @@ class Wire:
         for client in clients:
             client.close()
 
-    def _client(self, checked: bool) -> httpx.Client:
+    def _client(self, checked: bool, direct: bool) -> httpx.Client:
         import httpx
 
+        key = (checked, direct)
         with self._lock:
-            if checked not in self._clients:
+            if key not in self._clients:
                 try:
-                    self._clients[checked] = httpx.Client(
+                    self._clients[key] = httpx.Client(
                         transport=self._transport,
                         verify=checked,
+                        trust_env=not direct,
                         mounts={f"all://{host}": None for host in DIRECT},
                         follow_redirects=False,  # a redirect would carry the token to whoever it names
                     )
@@ -164,7 +167,7 @@ class Wire:
                     raise _unusable(_proxies("socks"), "names a SOCKS proxy, which is not supported") from None
                 except (ValueError, httpx.InvalidURL):
                     raise _unusable(_proxies(), "is no address of an http proxy") from None
-            return self._clients[checked]
+            return self._clients[key]
 
 
 def _proxies(scheme: str = "") -> tuple[str, ...]:
