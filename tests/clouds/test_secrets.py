@@ -6,11 +6,12 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from azure.core.credentials import AccessToken
 from google.oauth2.credentials import Credentials
 from tests.registry.peer import Peer, Resets, Says, running_peer
 from tests.switches import setting
@@ -181,6 +182,15 @@ def test_a_secret_of_key_vault(azure: dict[str, str], vaults: SecretVaults) -> N
     assert ["/secrets/hcp", f"/secrets/hcp/{version}"] == vaults.asked
 
 
+class StaticCredential:
+    """A token that the stand-in of the vaults knows."""
+
+    def get_token(self, *scopes: str, **_options: Any) -> AccessToken:
+        """Return the token, for vaults alone."""
+        assert ("https://vault.azure.net/.default",) == scopes
+        return AccessToken("vault-token", 2_000_000_000)
+
+
 def google_secret(environ: dict[str, str], token: str, reference: str = GOOGLE) -> str:
     parsed = parse_secret_reference(reference)
     assert isinstance(parsed, SecretManagerVersion)
@@ -190,7 +200,7 @@ def google_secret(environ: dict[str, str], token: str, reference: str = GOOGLE) 
 
 @pytest.fixture
 def google(sources: IdentitySources, served: tuple[SecretVaults, str]) -> dict[str, str]:
-    sources.given["made-up-token"] = "google"
+    sources.given |= {"made-up-token": "google", "vault-token": "https://vault.azure.net"}
     return {"PUBLISHER_SECRET_MANAGER_ENDPOINT": served[1]}
 
 
@@ -203,7 +213,8 @@ def test_a_secret_of_secret_manager(google: dict[str, str], vaults: SecretVaults
 def both(azure: dict[str, str], google: dict[str, str]) -> list[str]:
     """Return what both stores answer, a refusal as its text."""
     answers = []
-    for ask in (lambda: vault_secret(azure), lambda: google_secret(google, "made-up-token")):
+    asks: tuple[Callable[[], str], ...] = (lambda: vault_secret(azure), lambda: google_secret(google, "made-up-token"))
+    for ask in asks:
         try:
             answers.append(ask())
         except Trouble as problem:
@@ -258,6 +269,21 @@ def test_an_answer_that_is_none(azure: dict[str, str], google: dict[str, str], p
     for words in ("gave no readable answer", "did not answer"):
         answers = both({**azure, "PUBLISHER_VAULT_ENDPOINT": here}, {"PUBLISHER_SECRET_MANAGER_ENDPOINT": here})
         assert [True, True] == [words in answer for answer in answers], answers
+
+
+def test_no_proxy_sees_what_is_meant_for_loopback(
+    azure: dict[str, str], google: dict[str, str], vaults: SecretVaults, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A stand-in is asked directly, whatever the environment says of proxies."""
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    credential = StaticCredential()
+    parsed = parse_secret_reference(VAULT)
+    assert isinstance(parsed, KeyVaultSecret)
+    assert "made-up-secret" == read_azure_secret(parsed, azure, soon(), credential)
+    assert "made-up-secret" == google_secret(google, "made-up-token")
 
 
 def test_no_identity_to_ask_with(azure: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,7 +19,7 @@ from packer_publisher.registry import HCPPacker
 from tests.switches import setting
 
 _NAMED = "iam/project/22222222-2222-4222-8222-222222222222/service-principal/publisher/workload-identity-provider/{}"
-AWS, AZURE, GOOGLE = (_NAMED.format(name) for name in ("aws", "azure", "google"))
+AWS, OTHER_AWS, AZURE, GOOGLE = (_NAMED.format(name) for name in ("aws", "other", "azure", "google"))
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/packer-publisher/packer-publisher"
 KEY = AccessKey(
@@ -84,6 +84,7 @@ def trusting(domain: str = "amazonaws.com") -> Iterator[Trusting]:
                     f"aws.arn matches `^arn:aws:sts::{ACCOUNT}:assumed-role/packer-publisher/`",
                     Caller("from-aws"),
                 ),
+                OTHER_AWS: AWSProvider(ACCOUNT, f'aws.account_id == "{ACCOUNT}"', Caller("from-other")),
                 AZURE: OIDCProvider(
                     sources.azure.url,
                     f'jwt_claims.oid == "{sources.identity.object_id}"',
