@@ -307,10 +307,10 @@ SDKS = {Platform.AWS: ("boto3",), Platform.AZURE: ("azure.core", "azure.identity
 @pytest.mark.parametrize("platform", Platform)
 def test_a_secret_costs_its_own_clouds_sdk_only(
     platform: Platform, account: LocalAccount, sources: IdentitySources, served: tuple[SecretVaults, str],
-    vaults: SecretVaults,
+    vaults: SecretVaults, tmp_path: Path,
 ) -> None:  # fmt: skip
     """In a fresh process with a deployment's own variables the secret is read, and no other cloud's SDK is loaded."""
-    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "PYTHONPATH": str(ROOT / "shared")}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(ROOT / "shared")}
     if platform is Platform.AWS:
         session: Any = account.session()
         manager = session.client("secretsmanager", endpoint_url=account.endpoint)
