@@ -16,6 +16,7 @@ from packer_publisher.messages import (
     ConvergeOrder,
     LookAgainOrder,
     Order,
+    ProbeOrder,
     SweepOrder,
     orders_for,
     read_order,
@@ -52,8 +53,9 @@ def look_again(*images: object, **fields: object) -> dict[str, Any]:
         LookAgainOrder(
             "web", "a1", FIRST, (Listed(ImageRef(Platform.GCE, "img-proj", "", "web-1"), "7718790431234567890"),)
         ),
+        ProbeOrder("3f2a9c1b7d04"),
     ],
-    ids=["usual window", "two weeks", "aws", "azure", "gce", "look again", "look again, gce"],
+    ids=["usual window", "two weeks", "aws", "azure", "gce", "look again", "look again, gce", "probe"],
 )
 def test_what_is_written_is_read(order: Order) -> None:
     """As text, in every cloud."""
@@ -73,6 +75,13 @@ def test_what_is_no_message_of_ours_is_left_to_others(message: object) -> None:
     [
         ({"packer-publisher": None}, "The message to packer-publisher does not ask for one thing."),
         ({"packer-publisher": {}}, "The message to packer-publisher does not ask for one thing."),
+        *[
+            (
+                {"packer-publisher": {"probe": probe}},
+                "The message to probe has no id of 8 to 32 letters and digits, or more than an id.",
+            )
+            for probe in ({}, {"id": "short"}, {"id": 12345678}, {"id": "12345678\nlevel"}, {"id": "12345678", "x": 1})
+        ],
         (
             {"packer-publisher": {"sweep": {}, "converge": {}}},
             "The message to packer-publisher does not ask for one thing.",

@@ -11,10 +11,12 @@ from typing import Any
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, Rejected, Trouble
 from packer_publisher.image import Change, ImageEvent, Platform
-from packer_publisher.messages import LONGEST, ConvergeOrder, LookAgainOrder, Queue, SweepOrder, read_order
+from packer_publisher.messages import LONGEST, ConvergeOrder, LookAgainOrder, ProbeOrder, Queue, SweepOrder, read_order
 from packer_publisher.overdue import Overdue, held_by_gone, out_of_reach
+from packer_publisher.probe import answer_probe, unanswerable
 from packer_publisher.report import Outcome, Report
 from packer_publisher.runtime import open_publisher, sweep_window, window_of
+from packer_publisher.settings import Settings, configuration_digest
 from packer_publisher.sweep import MARGIN, Sweep, converge_images
 from packer_publisher.sweep_log import Entry, overdue_entry, overdue_figures, report_entry, sweep_entries, sweep_figures
 
@@ -56,12 +58,24 @@ def receive(
                 return _converged(converge_images(open_publisher(platform, environ), order, deadline))
             case LookAgainOrder() as order:
                 return _departed(open_publisher(platform, environ).departures.look_again(order, deadline, queue))
+            case ProbeOrder(identifier):
+                return _probed(identifier, platform, environ, deadline)
         event = read_event(message)
         if event is None:
             return reported(Report(Outcome.IGNORED, platform=platform, reason=not_ours))
         return _on_event(event, platform, environ, deadline, queue)
     except Rejected as problem:
         return reported(Report(Outcome.REJECTED, platform=platform, reason=str(problem), remedy=problem.remedy))
+
+
+def _probed(identifier: str, platform: Platform, environ: Mapping[str, str], deadline: Deadline) -> Answer:
+    """Return the answer to a probe: done in any case, because it is the answer that somebody waits for."""
+    try:
+        publisher = open_publisher(platform, environ)
+        digest, off = configuration_digest(environ), Settings.from_environment(environ).registry_off
+        return Answer((answer_probe(identifier, publisher, platform, digest, deadline, off=off),), {})
+    except ConfigurationError as problem:
+        return Answer((unanswerable(identifier, problem),), {})
 
 
 def sweep_once(

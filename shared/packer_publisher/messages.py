@@ -5,6 +5,7 @@
         {"owner": "111122223333", "region": "eu-west-1", "image": "ami-..."}]}}}
     {"packer-publisher": {"look-again": {"bucket": "web", "fingerprint": "a1", "first": "2026-11-21T08:00:00Z",
         "images": [{"owner": "111122223333", "region": "eu-west-1", "image": "ami-..."}]}}}
+    {"packer-publisher": {"probe": {"id": "3f2a9c1b7d04"}}}
 
 Nothing in them is trusted but addresses: images are described by their own cloud, and their tags say where they
 belong. So whoever can put a message there can cause work, bounded by the limits below, and nothing else; but for the
@@ -39,6 +40,7 @@ SHORTEST, LONGEST = timedelta(hours=1), timedelta(days=14)
 _OWNER = re.compile(r"[A-Za-z0-9][A-Za-z0-9.:-]{0,99}")
 _REGION = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,30}[a-z0-9])?)?")
 _NUMBER = re.compile(r"[0-9]{0,20}")
+_PROBE = re.compile(r"[a-z0-9]{8,32}")
 _MOST_TEXT = 2048
 _REMEDY = f'send {{"{KEY}": {{"sweep": {{"window": "14d"}}}}}}, or what a sweep hands over, unchanged'
 
@@ -69,7 +71,14 @@ class LookAgainOrder:
     images: tuple[Listed, ...]
 
 
-Order = SweepOrder | ConvergeOrder | LookAgainOrder
+@dataclass(frozen=True, slots=True)
+class ProbeOrder:
+    """Ask the function to say in its log how it is; ``identifier`` finds the line."""
+
+    identifier: str
+
+
+Order = SweepOrder | ConvergeOrder | LookAgainOrder | ProbeOrder
 
 
 class Queue(Protocol):
@@ -111,6 +120,8 @@ def write_order(order: Order) -> str:
                 ],
             }
             return json.dumps({KEY: {"look-again": asked}})
+        case ProbeOrder():
+            return json.dumps({KEY: {"probe": {"id": order.identifier}}})
 
 
 def read_order(message: object, platform: Platform) -> Order | None:
@@ -132,6 +143,8 @@ def read_order(message: object, platform: Platform) -> Order | None:
                 return _converge_order(details, platform)
             case "look-again":
                 return _look_again_order(details, platform)
+            case "probe":
+                return _probe_order(details)
     raise Rejected(f"The message to {KEY} asks for {shown(verb)}, which is nothing that it does.", remedy=_REMEDY)
 
 
@@ -175,6 +188,15 @@ def _look_again_order(details: Mapping[str, object], platform: Platform) -> Look
         _moment(first),
         found,
     )
+
+
+def _probe_order(details: Mapping[str, object]) -> ProbeOrder:
+    identifier = details.get("id")
+    if set(details) != {"id"} or not isinstance(identifier, str) or not _PROBE.fullmatch(identifier):
+        raise Rejected(
+            "The message to probe has no id of 8 to 32 letters and digits, or more than an id.", remedy=_REMEDY
+        )
+    return ProbeOrder(identifier)
 
 
 def _moment(text: str) -> datetime:

@@ -129,6 +129,14 @@ class Settings:
         return hashlib.sha256(values.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 
+def configuration_digest(environ: Mapping[str, str], root: Path | None = None) -> str:
+    """Return the digest of the configuration document alone, which functions of all clouds may share.
+
+    Raises ConfigurationError where it is wrong, or there is none.
+    """
+    return Settings.from_environment({VARIABLE: environ.get(VARIABLE, "")}, root).digest
+
+
 def _plain(value: object) -> str:
     if isinstance(value, timedelta):
         return format_duration(value)
