@@ -95,6 +95,7 @@ def test_what_is_imported_is_declared(graph: grimp.ImportGraph) -> None:
         "azure": "azure-mgmt-compute",
         "botocore": "boto3",
         "cryptography": "pyjwt[crypto]",
+        "flask": "functions-framework",  # the web framework under it, whose request it serves
         "google": "google-cloud-compute",
         "requests": "google-cloud-compute",  # the transport under its REST clients
         "mypy_boto3_ec2": "boto3-stubs",

@@ -15,14 +15,15 @@ import traceback
 from typing import Any
 
 import functions_framework
+from flask import request
 
 from packer_publisher.clouds.gcp_events import read_event, unwrap
-from packer_publisher.clouds.gcp_queue import own_topic
+from packer_publisher.clouds.gcp_queue import own_topic, set_aside
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, Rejected
 from packer_publisher.image import Platform
-from packer_publisher.intake import Answer, receive, reported
-from packer_publisher.report import Outcome, Report
+from packer_publisher.intake import Answer, put_aside, receive, unreadable
+from packer_publisher.report import Report
 from packer_publisher.reporting import log_line
 
 SECONDS = 50.0  # within the platform's default time limit of 60 s
@@ -36,10 +37,7 @@ class RetryLater(Exception):
 
 @functions_framework.cloud_event
 def publish_image(event: Any) -> None:
-    """Publish the image of one CloudEvent (a raw Pub/Sub push request is made into one by the framework).
-
-    Returns None for every outcome that is final, and raises RetryLater for trouble and wrong settings.
-    """
+    """Publish the image of a CloudEvent, or of a raw push request; raise RetryLater for trouble and wrong settings."""
     try:
         answer = handle(event.data)
     except ConfigurationError as problem:
@@ -49,9 +47,8 @@ def publish_image(event: Any) -> None:
         # A fault of ours loses no event; it must not look like one of the request, either (see reject).
         _write("ERROR", {"message": "our code failed", "stack_trace": traceback.format_exc()})
         raise RetryLater("our code failed; the log says where") from error
-    _log(answer)
-    if answer.trouble is not None:
-        raise RetryLater(log_line(answer.trouble))
+    if (trouble := _end(answer)) is not None:
+        raise RetryLater(log_line(trouble))
 
 
 def handle(data: object) -> Answer:
@@ -59,7 +56,7 @@ def handle(data: object) -> Answer:
     try:
         message = unwrap(data)
     except Rejected as problem:
-        return reported(Report(Outcome.REJECTED, platform=Platform.GCE, reason=str(problem), remedy=problem.remedy))
+        return unreadable(Platform.GCE, problem)
     deadline, queue, not_ours = Deadline.after(SECONDS), own_topic(os.environ), "the event is about no usable image"
     with _one_at_a_time:
         return receive(message, read_event, Platform.GCE, os.environ, deadline, queue, not_ours=not_ours)
@@ -79,13 +76,16 @@ def reject(_: Exception) -> tuple[str, int]:
     parsers pass (a list, no UTF-8, brackets without end: functions-framework 3.10, cloudevents 1.12). Its own answers
     have the event delivered again for days, or quote the request with its headers, and so the caller's token.
     """
-    _log(reported(Report(Outcome.REJECTED, platform=Platform.GCE, reason="the request holds no readable event")))
-    return "", 204
+    answer = unreadable(Platform.GCE, Rejected("the request holds no readable event"))
+    return "", 204 if _end(answer) is None else 503
 
 
-def _log(answer: Answer) -> None:
+def _end(answer: Answer) -> Report | None:
+    """Log an answer, put aside what nobody can read; return the trouble that has the request delivered again."""
+    answer = put_aside(answer, lambda: set_aside(request.get_data(), os.environ))
     for entry in answer.entries:
         _write(entry.level, {"message": entry.line, **entry.fields})
+    return answer.trouble
 
 
 def _write(severity: str, fields: dict[str, object]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -25,11 +25,16 @@ ReadEvent = Callable[[Any], ImageEvent | None]
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What became of one message: what to log and to count, and the trouble (DEFERRED) that keeps it in its queue."""
+    """What became of one message: what to log and to count, and the trouble (DEFERRED) that keeps it in its queue.
+
+    ``unreadable`` says that it is nothing that this function could ever make sense of, whatever its image is like: a
+    queue without a dead-letter queue puts it aside.
+    """
 
     entries: tuple[Entry, ...]
     figures: Mapping[str, float]
     trouble: Report | None = None
+    unreadable: bool = False
 
     @property
     def outcome(self) -> str:
@@ -49,7 +54,12 @@ def receive(
     try:
         if isinstance(message, bytes):
             message = _decoded(message)
-        match read_order(message, platform):
+        order = read_order(message, platform)
+        event = read_event(message) if order is None else None
+    except Rejected as problem:
+        return unreadable(platform, problem)
+    try:
+        match order:
             case SweepOrder(None):
                 return _swept_or_told(platform, environ, deadline, queue)
             case SweepOrder(window):
@@ -60,12 +70,32 @@ def receive(
                 return _departed(open_publisher(platform, environ).departures.look_again(order, deadline, queue))
             case ProbeOrder(identifier):
                 return _probed(identifier, platform, environ, deadline)
-        event = read_event(message)
         if event is None:
             return reported(Report(Outcome.IGNORED, platform=platform, reason=not_ours))
         return _on_event(event, platform, environ, deadline, queue)
     except Rejected as problem:
-        return reported(Report(Outcome.REJECTED, platform=platform, reason=str(problem), remedy=problem.remedy))
+        return _rejected(platform, problem)
+
+
+def unreadable(platform: Platform, problem: Rejected) -> Answer:
+    """Return the answer to what holds neither an event nor an order."""
+    return replace(_rejected(platform, problem), unreadable=True)
+
+
+def put_aside(answer: Answer, put: Callable[[], None]) -> Answer:
+    """Return the answer once ``put`` has kept what nobody can read; where it raises Trouble, the message stays."""
+    if not answer.unreadable:
+        return answer
+    try:
+        put()
+    except Trouble as trouble:
+        report = Report(Outcome.DEFERRED, reason=str(trouble), remedy=trouble.remedy)
+        return Answer((*answer.entries, report_entry(report)), {str(report.outcome): 1}, report)
+    return answer
+
+
+def _rejected(platform: Platform, problem: Rejected) -> Answer:
+    return reported(Report(Outcome.REJECTED, platform=platform, reason=str(problem), remedy=problem.remedy))
 
 
 def _probed(identifier: str, platform: Platform, environ: Mapping[str, str], deadline: Deadline) -> Answer:

@@ -339,6 +339,22 @@ def test_scan_needs_a_project(google: GoogleCloud) -> None:
     assert "set GOOGLE_CLOUD_PROJECT" == caught.value.remedy
 
 
+def test_scan_of_the_projects_of_a_deployment(compute: ComputeEngine, address: str) -> None:
+    """A deployment that hears of several projects names them, in place of its own; of a closed one it tells."""
+    compute.projects["team"] = "120000000003"
+    for project in ("img-proj", "lab", "team"):
+        compute.insert_image("web-1", labels=LABELS, created=OLD, project=project)
+    with google_on(address, GOOGLE_CLOUD_PROJECT="img-proj", PUBLISHER_PROJECTS="lab, nowhere team") as google:
+        assert ["web-1 (gce:lab)", "web-1 (gce:team)"] == scanned(google)
+        assert ["nowhere"] == list(google.denied)
+        assert ["web-1 (gce:img-proj)"] == scanned(google, "img-proj")
+        assert {} == google.denied
+    with google_on(address, GOOGLE_CLOUD_PROJECT="img-proj", PUBLISHER_PROJECTS="lab 123456789") as google:
+        with pytest.raises(ConfigurationError) as caught:
+            scanned(google)
+        assert "PUBLISHER_PROJECTS names 123456789, which is no id of a project." == str(caught.value)
+
+
 def test_scan_of_an_unknown_project_is_no_empty_one(compute: ComputeEngine, google: GoogleCloud) -> None:
     """Google says 404 of what it does not show, too: that is never taken for an absence of images."""
     with pytest.raises(CredentialsTrouble) as caught:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from packer_publisher.clouds.gcp_compute import Compute
 from packer_publisher.clouds.gcp_events import IMAGE, PROJECT, read_event, unwrap
 from packer_publisher.durations import format_duration
-from packer_publisher.errors import CloudTrouble, ConfigurationError, Rejected, Trouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, Forbidden, Rejected, Trouble
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.placement import Placement, is_ours
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["GoogleCloud", "read_event", "unwrap"]
 
 PROJECT_VARIABLE = "GOOGLE_CLOUD_PROJECT"
+PROJECTS_VARIABLE = "PUBLISHER_PROJECTS"
+"""The projects that a sweep looks through, where a deployment hears of more than its own: ids, split as any list."""
+_REQUIRED = ("bucket", "fingerprint")  # an image that carries neither is not ours
 _STATES: Mapping[str, ImageState] = {
     "READY": ImageState.AVAILABLE,
     "FAILED": ImageState.FAILED,
@@ -51,9 +54,9 @@ class GoogleCloud:
     """Google Cloud's images, read through Compute Engine's API; fit to be shared by threads.
 
     ``clock`` tells how old an image is. ``credentials`` None means Application Default Credentials. ``environ``
-    (default: the process's) is looked at for ``PUBLISHER_COMPUTE_ENDPOINT`` and ``GOOGLE_CLOUD_PROJECT``. ``patience``
-    is that of a survey. ``broken`` holds what is wrong with the images that the last scan passed over, by their self
-    link; ``denied`` is for clouds that are asked region by region, and stays empty.
+    (default: the process's) is looked at for ``PUBLISHER_COMPUTE_ENDPOINT``, ``GOOGLE_CLOUD_PROJECT`` and
+    ``PUBLISHER_PROJECTS``. ``patience`` is that of a survey. ``broken`` holds what is wrong with the images that the
+    last scan passed over, by their self link; ``denied`` the projects among several that it may not look into.
     """
 
     platform = Platform.GCE
@@ -125,11 +128,13 @@ class GoogleCloud:
     ) -> Iterator[Image]:
         """Yield the tagged images of the projects that were created in ``[since, until)`` and have settled.
 
-        None leaves that end open. ``projects`` () means the one of ``GOOGLE_CLOUD_PROJECT``; ConfigurationError where
-        that is not set. An image whose region label breaks the contract, or whose time of creation is unreadable, is
-        entered in ``broken`` and passed over. Else raises as :meth:`describe`.
+        None leaves that end open. ``projects`` () means those of ``PUBLISHER_PROJECTS``, else the one of
+        ``GOOGLE_CLOUD_PROJECT``; ConfigurationError where neither is set, or one is named by something else than its
+        id. An image whose region label breaks the contract, or whose time of creation is unreadable, is entered in
+        ``broken`` and passed over; of several projects one that is closed is entered in ``denied``. Else raises as
+        :meth:`describe`.
         """
-        projects = tuple(projects) or tuple(filter(None, (self._environ.get(PROJECT_VARIABLE, ""),)))
+        projects = tuple(projects) or self._own_projects()
         if not projects:
             raise ConfigurationError(
                 "Google Cloud cannot be scanned: no project is named.", remedy=f"set {PROJECT_VARIABLE}"
@@ -137,14 +142,19 @@ class GoogleCloud:
         settled = self._clock() - self._policy.settle
         until = min(until or settled, settled)
         self.broken.clear()
+        self.denied.clear()
         for project in dict.fromkeys(projects):
-            required = ("bucket", "fingerprint")
-            for found in self._listed(project, required, since, until, Patience.until(deadline)):
-                if isinstance(found, Image):
-                    yield found
-                else:
-                    identifier, problem = found
-                    self.broken[identifier] = problem
+            try:
+                for found in self._listed(project, _REQUIRED, since, until, Patience.until(deadline)):
+                    if isinstance(found, Image):
+                        yield found
+                    else:
+                        identifier, problem = found
+                        self.broken[identifier] = problem
+            except Forbidden as refusal:
+                if len(projects) == 1:
+                    raise
+                self.denied[project] = str(refusal)
 
     def scopes(self, deadline: Deadline, only: Sequence[str] = ()) -> tuple[Scope, ...]:  # noqa: ARG002 - the protocol's
         """Return the projects that ``only`` names, without any the one of ``GOOGLE_CLOUD_PROJECT``, sorted.
@@ -182,6 +192,17 @@ class GoogleCloud:
             else:
                 identifier, problem = found
                 yield Unread(scope, identifier, str(problem), problem.remedy)
+
+    def _own_projects(self) -> tuple[str, ...]:
+        named = tuple(re.split(r"[\s,]+", self._environ.get(PROJECTS_VARIABLE, "").strip(" ,")))
+        if named == ("",):
+            return tuple(filter(None, (self._environ.get(PROJECT_VARIABLE, ""),)))
+        if wrong := [name for name in named if name.isdigit() or not PROJECT.fullmatch(name)]:
+            raise ConfigurationError(
+                f"{PROJECTS_VARIABLE} names {listed([shown(name) for name in wrong])}, which is no id of a project.",
+                remedy="`gcloud projects list` names the ids; numbers and display names are none",
+            )
+        return named
 
     def _listed(
         self,

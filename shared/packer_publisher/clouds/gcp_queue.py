@@ -1,4 +1,4 @@
-"""The Pub/Sub topic that brings the function its events: what a sweep puts there, to be done by later invocations.
+"""The function's Pub/Sub topics: its own, for what later invocations are to do, and that of what nobody can read.
 
 One REST method (projects.topics.publish) through google-auth, which the SDK for Compute Engine brings; Pub/Sub's own
 library would cost gRPC.
@@ -10,7 +10,7 @@ import base64
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from packer_publisher.errors import CloudTrouble, CredentialsTrouble
 from packer_publisher.wording import shown
@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 VARIABLE = "PUBLISHER_QUEUE"
 EMULATOR = "PUBSUB_EMULATOR_HOST"
 """Google's own variable for an emulator (cloud.google.com/pubsub/docs/emulator): plain http, and no token is sent."""
+POISON = "PUBLISHER_POISON_TOPIC"
+"""Where unreadable requests go: the subscription has no dead-letter policy, whose 100 tries would not outlast a day."""
 BATCH = 100
+MOST_BYTES = 4 * 1024 * 1024
+"""What is kept of an unreadable request; base64 and all of it stays below Pub/Sub's 10 MB."""
 _SECONDS = 5.0
 _SCOPE = "https://www.googleapis.com/auth/pubsub"
 _TOPIC = re.compile(r"projects/[a-z0-9.:-]{1,100}/topics/[A-Za-z][A-Za-z0-9._~+%-]{2,254}")
@@ -29,20 +33,33 @@ _TOPIC = re.compile(r"projects/[a-z0-9.:-]{1,100}/topics/[A-Za-z][A-Za-z0-9._~+%
 
 @dataclass(frozen=True, slots=True)
 class Topic:
-    """The function's own topic; ``emulator`` is its host and port in place of Google's."""
+    """A topic that ``variable`` names; ``emulator`` is its host and port in place of Google's.
+
+    ``what`` is put there, in the words of an error.
+    """
 
     name: str
     emulator: str = ""
     credentials: Credentials | None = None
+    variable: str = VARIABLE
+    what: str = "what is to be done later"
 
     def put(self, messages: Sequence[str]) -> None:
         """Publish messages; raises CredentialsTrouble or CloudTrouble with the first call that Pub/Sub refuses.
 
         A name that is none is trouble, too: events are handled all the same.
         """
+        self._publish([{"data": _encoded(text.encode())} for text in messages])
+
+    def set_aside(self, body: bytes) -> None:
+        """Publish a request as it came, cut where it is longer than MOST_BYTES; raises as :meth:`put`."""
+        attributes = {"bytes": str(len(body))}  # a message must hold something, and the request may hold nothing
+        self._publish([{"data": _encoded(body[:MOST_BYTES]), "attributes": attributes}])
+
+    def _publish(self, messages: Sequence[Mapping[str, Any]]) -> None:
         if not _TOPIC.fullmatch(self.name):
             raise CloudTrouble(
-                f"{VARIABLE} is {shown(self.name)}, which is no topic.",
+                f"{self.variable} is {shown(self.name)}, which is no topic.",
                 remedy="write it as projects/PROJECT/topics/NAME",
             )
         from google.auth.exceptions import GoogleAuthError
@@ -54,18 +71,17 @@ class Topic:
             with AuthorizedSession(self._credentials()) as session:  # type: ignore[no-untyped-call]  # of google-auth
                 session.trust_env = not self.emulator  # a proxy never gets to see what is meant for loopback
                 for first in range(0, len(messages), BATCH):
-                    data = [base64.b64encode(text.encode()).decode() for text in messages[first : first + BATCH]]
-                    body = {"messages": [{"data": text} for text in data]}
+                    body: dict[str, Any] = {"messages": list(messages[first : first + BATCH])}
                     status = session.post(f"{host}/v1/{self.name}:publish", json=body, timeout=_SECONDS).status_code
                     if status in (401, 403):
                         raise CredentialsTrouble(
-                            f"Pub/Sub refused what is to be done later (HTTP {status}).",
+                            f"Pub/Sub refused {self.what} (HTTP {status}).",
                             remedy=f"grant roles/pubsub.publisher on {self.name} to this identity",
                         )
                     if status != 200:
-                        raise CloudTrouble(f"Pub/Sub did not take what is to be done later (HTTP {status}).")
+                        raise CloudTrouble(f"Pub/Sub did not take {self.what} (HTTP {status}).")
         except (RequestException, GoogleAuthError) as error:
-            raise CloudTrouble(f"Pub/Sub did not take what is to be done later ({type(error).__name__}).") from error
+            raise CloudTrouble(f"Pub/Sub did not take {self.what} ({type(error).__name__}).") from error
 
     def _credentials(self) -> Credentials:
         from google.auth.credentials import AnonymousCredentials
@@ -84,3 +100,16 @@ def own_topic(environ: Mapping[str, str]) -> Topic | None:
     """Return the topic that PUBLISHER_QUEUE names, None where it names none: a sweep then does what it can itself."""
     name = environ.get(VARIABLE, "")
     return Topic(name, environ.get(EMULATOR, "")) if name else None
+
+
+def set_aside(body: bytes, environ: Mapping[str, str]) -> None:
+    """Put a request that nobody can read on the topic that PUBLISHER_POISON_TOPIC names; nothing where it names none.
+
+    Raises as :meth:`Topic.put`.
+    """
+    if name := environ.get(POISON, ""):
+        Topic(name, environ.get(EMULATOR, ""), variable=POISON, what="what nobody can read").set_aside(body)
+
+
+def _encoded(data: bytes) -> str:
+    return base64.b64encode(data).decode()
