@@ -341,7 +341,7 @@ def test_scan_needs_a_project(google: GoogleCloud) -> None:
 
 def test_scan_of_the_projects_of_a_deployment(compute: ComputeEngine, address: str) -> None:
     """A deployment that hears of several projects names them, in place of its own; of a closed one it tells."""
-    compute.projects["team"] = "120000000003"
+    compute.projects = {**compute.projects, "team": "120000000003"}
     for project in ("img-proj", "lab", "team"):
         compute.insert_image("web-1", labels=LABELS, created=OLD, project=project)
     with google_on(address, GOOGLE_CLOUD_PROJECT="img-proj", PUBLISHER_PROJECTS="lab, nowhere team") as google:
