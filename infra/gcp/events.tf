@@ -6,7 +6,7 @@ locals {
   filter = <<-EOT
     log_id("cloudaudit.googleapis.com/activity")
     protoPayload.serviceName="compute.googleapis.com"
-    protoPayload.methodName=~"^(v1|beta|alpha)\.compute\.images\.(insert|setLabels|patch|update|deprecate|delete)$"
+    protoPayload.methodName=~"^(v1|beta|alpha)[.]compute[.]images[.](insert|setLabels|patch|update|deprecate|delete)$"
     severity<ERROR
     NOT (operation.first=true AND NOT operation.last=true)
   EOT

@@ -1,0 +1,146 @@
+"""Alerts look for what the functions really log, and the pages say what each of them means."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from packer_publisher.image import Platform
+from packer_publisher.overdue import Overdue
+from packer_publisher.report import Outcome, Report
+from packer_publisher.sweep import Sweep
+from packer_publisher.sweep_log import Entry, overdue_entry, report_entry, sweep_entries
+from tests.infra.hcl import literal, local, members, read_module
+from tests.infra.logging_query import compile_filter
+
+ROOT = Path(__file__).parents[2]
+AZURE, GOOGLE = (read_module(ROOT / "infra" / name) for name in ("azure", "gcp"))
+LIMIT = timedelta(hours=48)
+
+
+def report(outcome: Outcome) -> Entry:
+    """Return the line about an image."""
+    return report_entry(Report(outcome, platform=Platform.GCE, reason="because"))
+
+
+def overdue(waiting: timedelta) -> Entry:
+    """Return the line about a version that waits too long."""
+    return overdue_entry(Overdue("web", "a1", ("aws",), datetime.now(UTC) - waiting, waiting, "because", "do it"))
+
+
+def swept() -> Entry:
+    """Return a sweep's own line, of an account without any image."""
+    (line,) = sweep_entries(Sweep(), timedelta(hours=48))
+    return line
+
+
+def google_line(entry: Entry) -> Mapping[str, Any]:
+    """Return a line of the function as Cloud Logging holds it: ``severity`` is taken out of the JSON."""
+    return logged(entry.level, {"message": entry.line, **entry.fields})
+
+
+def logged(severity: str, fields: Mapping[str, object]) -> Mapping[str, Any]:
+    """Return an entry of the function's log."""
+    resource = {"type": "cloud_run_revision", "labels": {"service_name": "packer-publisher"}}
+    return {"resource": resource, "severity": severity, "jsonPayload": fields}
+
+
+KNOWN = {
+    "var.name": "packer-publisher",
+    "var.alert_thresholds.oldest_waiting_version_hours * 3600": str(int(LIMIT.total_seconds())),
+}
+
+
+def google_filter(expression: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Return a filter of a template, compiled; nothing else is put in than what is known above."""
+    of_the_function = literal(local(GOOGLE, "function_log"), KNOWN)
+    text = literal(expression, {**KNOWN, "local.function_log": str(of_the_function)})
+    return compile_filter(f"{of_the_function} AND {text}")
+
+
+def google_alert(name: str) -> Callable[[Mapping[str, Any]], bool]:
+    """Return the filter of one log alert."""
+    return google_filter(members(members(local(GOOGLE, "log_alerts"))[name])["filter"])
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_google_tells_of_what_was_rejected(outcome: Outcome) -> None:
+    """And of conflicts and late images, but of nothing that resolves itself."""
+    wanted = outcome in (Outcome.REJECTED, Outcome.CONFLICT, Outcome.LATE)
+    assert wanted == google_alert("rejected-images")(google_line(report(outcome)))
+
+
+def test_google_tells_of_the_oldest_waiting_version() -> None:
+    """Once it has waited for longer than the limit."""
+    alert = google_alert("oldest-waiting-version")
+    assert alert(google_line(overdue(LIMIT + timedelta(seconds=1))))
+    assert not alert(google_line(overdue(LIMIT - timedelta(seconds=1))))
+    assert not alert(google_line(swept()))
+
+
+def test_google_tells_of_errors() -> None:
+    """Of the two that functions/gcp/main.py writes at that level, and of what the platform itself does."""
+    alert = google_alert("errors")
+    assert alert(logged("ERROR", {"message": "our code failed", "stack_trace": "..."}))
+    assert alert({**logged("ERROR", {}), "textPayload": "Memory limit of 512 MiB exceeded"})
+    assert not alert(google_line(report(Outcome.DEFERRED)))
+
+
+def test_google_counts_sweeps() -> None:
+    """One line for each, and no other."""
+    counts = google_filter(GOOGLE.one("resource", "google_logging_metric", "sweeps").attributes["filter"])
+    assert counts(google_line(swept()))
+    assert not counts(google_line(overdue(LIMIT)))
+    assert not any(counts(google_line(report(outcome))) for outcome in Outcome)
+
+
+def test_google_tells_of_this_function_alone() -> None:
+    """Others of the project have their own alerts."""
+    line = logged("ERROR", {})
+    assert google_alert("errors")(line)
+    assert not google_alert("errors")({**line, "resource": {"type": "cloud_run_revision", "labels": {}}})
+
+
+def azure_queries() -> dict[str, str]:
+    """Return the queries of the log alerts, as they are written."""
+    return {name: members(alert)["query"] for name, alert in members(local(AZURE, "alerts")).items()}
+
+
+def names(entries: Iterable[Entry]) -> set[str]:
+    """Return the names of all fields of lines."""
+    return {name for entry in entries for name in entry.fields}
+
+
+def test_azure_asks_for_fields_that_the_function_logs() -> None:
+    """A name that no line has would make an alert that never fires."""
+    asked = {name for query in azure_queries().values() for name in re.findall(r"\bline\.(\w+)", query)}
+    assert {"outcome", "oldest_waiting_version", "window", "images"} == asked
+    assert asked <= names([report(Outcome.REJECTED), swept()])
+    assert {"window", "images", "oldest_waiting_version"} <= names([swept()])
+
+
+def test_azure_asks_for_outcomes_that_there_are() -> None:
+    """Spelled as the program spells them."""
+    (listed,) = re.findall(r"outcome\) in \(([^)]*)\)", azure_queries()["rejected-images"])
+    assert {"rejected", "conflict", "late"} == {text.strip(" '") for text in listed.split(",")}
+    assert {"rejected", "conflict", "late"} <= {str(outcome) for outcome in Outcome}
+
+
+def test_azure_takes_a_kept_message_for_no_error() -> None:
+    """The function raises an exception of this name, and the host logs it."""
+    function = (ROOT / "functions" / "azure" / "function_app.py").read_text("utf-8")
+    assert "class RetryLater(Exception)" in function
+    assert "has 'RetryLater'" in azure_queries()["errors"]
+
+
+def test_a_page_explains_every_alert() -> None:
+    """Under "Alerts", with what to do, and none that is not there."""
+    google = {*members(local(GOOGLE, "log_alerts")), *members(local(GOOGLE, "queue_alerts")), "no-sweep"}
+    for page, alerts in (("azure.md", {*azure_queries(), "dead-letters"}), ("google.md", google)):
+        section = (ROOT / "docs" / page).read_text("utf-8").partition("\n## Alerts\n")[2].partition("\n## ")[0]
+        assert alerts == set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE))
