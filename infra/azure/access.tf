@@ -56,6 +56,7 @@ resource "azurerm_role_definition" "queue_worker" {
   assignable_scopes = [data.azurerm_subscription.current.id]
 }
 
+# Describing the image of an event, and listing those of a sweep.
 resource "azurerm_role_assignment" "images" {
   for_each           = length(var.image_scopes) == 0 ? toset([data.azurerm_subscription.current.id]) : var.image_scopes
   scope              = each.value
@@ -66,6 +67,7 @@ resource "azurerm_role_assignment" "images" {
   condition_version  = var.role_assignment_condition == null ? null : "2.0"
 }
 
+# Taking events, keeping those that are in trouble, putting what is to be done later, giving up.
 resource "azurerm_role_assignment" "queues" {
   for_each           = local.queue_scopes
   scope              = each.value
@@ -82,6 +84,7 @@ resource "azurerm_role_assignment" "host_storage" {
   principal_type       = "ServicePrincipal"
 }
 
+# Logs and metrics, sent with the identity in place of a key.
 resource "azurerm_role_assignment" "telemetry" {
   scope                = azurerm_application_insights.publisher.id
   role_definition_name = "Monitoring Metrics Publisher"
@@ -89,6 +92,7 @@ resource "azurerm_role_assignment" "telemetry" {
   principal_type       = "ServicePrincipal"
 }
 
+# HCP's client secret, where there is no federation.
 resource "azurerm_role_assignment" "secret" {
   count                = var.key_vault_secret_scope == null ? 0 : 1
   scope                = var.key_vault_secret_scope
@@ -97,6 +101,7 @@ resource "azurerm_role_assignment" "secret" {
   principal_type       = "ServicePrincipal"
 }
 
+# Delivering events.
 resource "azurerm_role_assignment" "event_grid_queue" {
   scope                = local.queue_scopes.events
   role_definition_name = "Storage Queue Data Message Sender"
@@ -104,6 +109,7 @@ resource "azurerm_role_assignment" "event_grid_queue" {
   principal_type       = "ServicePrincipal"
 }
 
+# Keeping what could not be delivered.
 resource "azurerm_role_assignment" "event_grid_dead_letters" {
   scope                = "${azurerm_storage_account.publisher.id}/blobServices/default/containers/${azurerm_storage_container.dead_letters.name}"
   role_definition_name = "Storage Blob Data Contributor"

@@ -14,10 +14,10 @@ locals {
   credentials = var.hcp.workload_provider != null ? {
     PUBLISHER_WORKLOAD_PROVIDER = var.hcp.workload_provider
     PUBLISHER_WORKLOAD_AUDIENCE = var.hcp.workload_audience
-    } : {
-    HCP_CLIENT_ID           = var.hcp.client_id
-    PUBLISHER_CLIENT_SECRET = var.hcp.client_secret_reference
-  }
+    } : merge(
+    { PUBLISHER_CLIENT_SECRET = var.hcp.client_secret_reference },
+    var.hcp.client_id == null ? {} : { HCP_CLIENT_ID = var.hcp.client_id },
+  )
 
   # The identity endpoint of the platform is a local address, and the token that it hands out is for nobody else.
   proxy = var.proxy == null ? {} : {

@@ -117,6 +117,7 @@ resource "google_pubsub_topic_iam_member" "own" {
   member  = "serviceAccount:${local.service_account}"
 }
 
+# Delivering log entries.
 resource "google_pubsub_topic_iam_member" "sink" {
   project = var.project_id
   topic   = google_pubsub_topic.events.name
@@ -124,6 +125,7 @@ resource "google_pubsub_topic_iam_member" "sink" {
   member  = local.writer_identity
 }
 
+# Calling the function, and nothing else.
 resource "google_cloud_run_v2_service_iam_member" "pusher" {
   project  = var.project_id
   location = var.region
@@ -139,12 +141,14 @@ resource "google_service_account_iam_member" "push_tokens" {
   member             = "serviceAccount:service-${local.number}@gcp-sa-pubsub.iam.gserviceaccount.com"
 }
 
+# The build: from the archive, by way of the bucket that Cloud Functions copies it to, into an image.
 resource "google_storage_bucket_iam_member" "builder" {
   bucket = google_storage_bucket.package.name
   role   = "roles/storage.objectViewer"
   member = google_service_account.builder.member
 }
 
+# The image that is built, and the log of that.
 resource "google_project_iam_member" "builder" {
   for_each = toset(["roles/artifactregistry.writer", "roles/logging.logWriter"])
   project  = var.project_id
@@ -152,6 +156,19 @@ resource "google_project_iam_member" "builder" {
   member   = google_service_account.builder.member
 }
 
+# That bucket is made by Cloud Functions with the first function of the region, so it cannot be named before.
+resource "google_project_iam_member" "sources" {
+  project = var.project_id
+  role    = "roles/storage.objectViewer"
+  member  = google_service_account.builder.member
+
+  condition {
+    title      = "sources of functions"
+    expression = "resource.name.startsWith(\"projects/_/buckets/gcf-v2-sources-${local.number}-${var.region}\")"
+  }
+}
+
+# HCP's client secret, where there is no federation.
 resource "google_secret_manager_secret_iam_member" "client_secret" {
   count     = var.hcp.client_secret_reference == null ? 0 : 1
   project   = split("/", var.hcp.client_secret_reference)[1]
@@ -160,6 +177,7 @@ resource "google_secret_manager_secret_iam_member" "client_secret" {
   member    = "serviceAccount:${local.service_account}"
 }
 
+# Certificate authorities, which Cloud Run mounts as a file.
 resource "google_secret_manager_secret_iam_member" "authorities" {
   count     = var.ca_bundle_secret == null ? 0 : 1
   project   = var.project_id

@@ -12,10 +12,10 @@ locals {
   credentials = var.hcp.workload_provider != null ? merge(
     { PUBLISHER_WORKLOAD_PROVIDER = var.hcp.workload_provider },
     var.hcp.workload_audience == null ? {} : { PUBLISHER_WORKLOAD_AUDIENCE = var.hcp.workload_audience },
-    ) : {
-    HCP_CLIENT_ID           = var.hcp.client_id
-    PUBLISHER_CLIENT_SECRET = var.hcp.client_secret_reference
-  }
+    ) : merge(
+    { PUBLISHER_CLIENT_SECRET = var.hcp.client_secret_reference },
+    var.hcp.client_id == null ? {} : { HCP_CLIENT_ID = var.hcp.client_id },
+  )
 
   # The metadata server hands out the function's own tokens: no proxy may ever see it.
   proxy = var.proxy == null ? {} : {
@@ -170,6 +170,7 @@ resource "google_cloudfunctions2_function" "publisher" {
     google_project_service.needed,
     google_kms_crypto_key_iam_member.agents,
     google_project_iam_member.builder,
+    google_project_iam_member.sources,
     google_storage_bucket_iam_member.builder,
     google_secret_manager_secret_iam_member.client_secret,
     google_secret_manager_secret_iam_member.authorities,

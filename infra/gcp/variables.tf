@@ -74,8 +74,8 @@ variable "hcp" {
   description = <<-EOT
     HCP's side. `project_id` and `organization_id` as HashiCorp's tools take them. Either federation, without any secret:
     `workload_provider` (`iam/project/ID/service-principal/NAME/workload-identity-provider/NAME`), and
-    `workload_audience` only where the provider allows another one than its own name; or `client_id` and
-    `client_secret_reference`, the name of a version in Secret Manager, never the secret.
+    `workload_audience` only where the provider allows another one than its own name; or `client_secret_reference`,
+    the name of a version in Secret Manager, never the secret, and `client_id` where the secret does not hold it, too.
   EOT
   type = object({
     project_id              = string
@@ -92,17 +92,17 @@ variable "hcp" {
   }
 
   validation {
-    condition     = (var.hcp.workload_provider == null) != (var.hcp.client_id == null)
-    error_message = "hcp needs either workload_provider (federation) or client_id (with client_secret_reference), and not both."
+    condition     = (var.hcp.workload_provider == null) != (var.hcp.client_secret_reference == null)
+    error_message = "hcp needs either workload_provider (federation) or client_secret_reference, and not both."
   }
 
   validation {
-    condition     = (var.hcp.client_id == null) == (var.hcp.client_secret_reference == null) && (var.hcp.workload_audience == null || var.hcp.workload_provider != null)
-    error_message = "hcp.client_id goes with hcp.client_secret_reference, and hcp.workload_audience with hcp.workload_provider."
+    condition     = (var.hcp.workload_audience == null || var.hcp.workload_provider != null) && (var.hcp.client_id == null || var.hcp.client_secret_reference != null)
+    error_message = "hcp.workload_audience goes with hcp.workload_provider, and hcp.client_id with hcp.client_secret_reference."
   }
 
   validation {
-    condition     = var.hcp.workload_provider == null || can(regex("^iam/project/[^/]+/service-principal/[^/]+/workload-identity-provider/[^/]+$", var.hcp.workload_provider))
+    condition     = var.hcp.workload_provider == null || can(regex("^iam/project/[A-Za-z0-9-]+/service-principal/[A-Za-z0-9_-]+/workload-identity-provider/[A-Za-z0-9_-]+$", var.hcp.workload_provider))
     error_message = "hcp.workload_provider must be a resource name: iam/project/ID/service-principal/NAME/workload-identity-provider/NAME."
   }
 

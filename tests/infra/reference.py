@@ -49,6 +49,7 @@ _GOOGLE_WHERE = {
     "google_service_account_iam_member.push_tokens": "the pushing account",
     "google_storage_bucket_iam_member.builder": "the bucket of the archive",
     "google_project_iam_member.builder": "the function's project",
+    "google_project_iam_member.sources": "the bucket that Cloud Functions copies the archive to",
     "google_secret_manager_secret_iam_member.client_secret": "the secret of `hcp.client_secret_reference`",
     "google_secret_manager_secret_iam_member.authorities": "the secret of `ca_bundle_secret`",
     "google_kms_crypto_key_iam_member.agents": "the key of `kms_key`",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from packer_publisher.credential_settings import VARIABLES
 from packer_publisher.settings import FOR_BUCKETS, FOR_PROCESS, INTERNAL
 from tests.clouds.permissions import azure_actions, google_permissions
 from tests.infra.hcl import Block, literal, local, read_module, texts
@@ -58,7 +59,7 @@ def test_every_check_is_tried(name: str) -> None:
 
 
 def _expected(path: Path) -> str:
-    return "".join(re.findall(r"expect_failures = \[(.*?)\]\n", path.read_text("utf-8"), re.DOTALL))
+    return "\n".join(re.findall(r"expect_failures = \[(.*?)\]\n", path.read_text("utf-8"), re.DOTALL))
 
 
 @pytest.mark.parametrize("name", CLOUDS)
@@ -74,7 +75,7 @@ def test_the_settings_that_a_module_takes_are_those_of_the_program(name: str) ->
 def test_what_a_module_sets_the_program_knows(name: str) -> None:
     """An unknown name would be refused at the function's start."""
     text = "".join(path.read_text("utf-8") for path in (ROOT / "infra" / name).glob("main.tf"))
-    known = {*FOR_BUCKETS, *FOR_PROCESS, *INTERNAL, "PUBLISHER_CONFIG"}
+    known = {*FOR_BUCKETS, *FOR_PROCESS, *INTERNAL, *VARIABLES, "PUBLISHER_CONFIG"}
     named = {name.partition("__")[0] for name in re.findall(r"^\s*(?:\{ )?(PUBLISHER_\w+) +=", text, re.MULTILINE)}
     assert {"PUBLISHER_QUEUE", "PUBLISHER_WORKLOAD_PROVIDER", "PUBLISHER_CLIENT_SECRET"} <= named
     assert set() == named - known
@@ -101,6 +102,14 @@ def test_no_role_is_wide(name: str) -> None:
     wide = re.findall(r'"(Owner|Contributor|User Access Administrator|roles/(?:owner|editor|viewer))"', text)
     assert [] == wide
     assert set(re.findall(r'"(Storage \w+ Data Owner)"', text)) <= {"Storage Blob Data Owner"}
+
+
+def test_every_permission_has_its_reason() -> None:
+    """A reader of the table learns what each is for."""
+    for page in ("azure.md", "google.md"):
+        roles = pages()[ROOT / "docs" / page]["roles"].splitlines()[2:]
+        assert 7 <= len(roles)
+        assert [] == [row for row in roles if not row.rpartition(" | ")[2].strip(" |")]
 
 
 def test_the_sweeps_are_what_the_program_takes() -> None:

@@ -304,6 +304,23 @@ run "no_credentials_are_refused" {
   expect_failures = [var.hcp]
 }
 
+run "a_client_id_in_the_secret_itself" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id              = "11111111-1111-1111-1111-111111111111"
+      organization_id         = "22222222-2222-2222-2222-222222222222"
+      client_secret_reference = "projects/central/secrets/hcp/versions/latest"
+    }
+  }
+
+  assert {
+    condition     = !contains(keys(local.credentials), "HCP_CLIENT_ID")
+    error_message = "The client id would be empty, and not the secret's own."
+  }
+}
+
 run "a_secret_in_place_of_its_name_is_refused" {
   command = plan
 
