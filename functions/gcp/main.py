@@ -70,14 +70,12 @@ def retry(_: RetryLater) -> tuple[str, int]:
 
 @functions_framework.errorhandler(Exception)  # type: ignore[untyped-decorator]  # the same
 def reject(_: Exception) -> tuple[str, int]:
-    """Acknowledge a request that holds no event: it would be as broken the next time.
+    """Acknowledge a request that holds no event: the framework's parsers fail at it, and would the next time, too.
 
-    What fails within the function is RetryLater by now, so this is the framework's, which lets most errors of its
-    parsers pass (a list, no UTF-8, brackets without end: functions-framework 3.10, cloudevents 1.12). Its own answers
-    have the event delivered again for days, or quote the request with its headers, and so the caller's token.
+    The framework's own answers (functions-framework 3.10) have it sent again for days, or quote it with its token.
     """
-    answer = unreadable(Platform.GCE, Rejected("the request holds no readable event"))
-    return "", 204 if _end(answer) is None else 503
+    trouble = _end(unreadable(Platform.GCE, Rejected("the request holds no readable event")))
+    return "", 204 if trouble is None else 503
 
 
 def _end(answer: Answer) -> Report | None:
