@@ -104,8 +104,11 @@ resource "azurerm_monitor_scheduled_query_rules_alert_v2" "log" {
     }
   }
 
-  action {
-    action_groups = var.action_group_ids
+  dynamic "action" {
+    for_each = length(var.action_group_ids) == 0 ? [] : [var.action_group_ids]
+    content {
+      action_groups = action.value
+    }
   }
 }
 

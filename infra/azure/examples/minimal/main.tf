@@ -14,7 +14,11 @@ terraform {
 provider "azurerm" {
   storage_use_azuread = true # the storage account has no keys
 
-  features {}
+  features {
+    storage {
+      data_plane_available = false # nor is it asked for anything that its firewall may keep back
+    }
+  }
 }
 
 resource "azurerm_resource_group" "publisher" {
