@@ -12,12 +12,13 @@ import pytest
 from packer_publisher.clouds.aws import AWS
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CloudTrouble
+from packer_publisher.handed_over import converge_images
 from packer_publisher.image import Platform
 from packer_publisher.messages import MOST_MESSAGES, ConvergeOrder, read_order
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.report import Outcome
-from packer_publisher.sweep import MARGIN, TROUBLES, Memory, Sweep, converge_images, sweep
+from packer_publisher.sweep import MARGIN, TROUBLES, Memory, Sweep, sweep
 from tests.clouds.aws_stand_in import Answer, Request, error, image_xml, images, regions, scripted_ec2
 from tests.publishing import Service, service
 from tests.simulation.world import T0, WorldCloud

@@ -10,6 +10,7 @@ from typing import Any
 
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, Rejected, Trouble
+from packer_publisher.handed_over import converge_images
 from packer_publisher.image import Change, ImageEvent, Platform
 from packer_publisher.messages import LONGEST, ConvergeOrder, LookAgainOrder, ProbeOrder, Queue, SweepOrder, read_order
 from packer_publisher.overdue import Overdue, held_by_gone, out_of_reach
@@ -17,7 +18,7 @@ from packer_publisher.probe import answer_probe, unanswerable
 from packer_publisher.report import Outcome, Report
 from packer_publisher.runtime import open_publisher, sweep_window, window_of
 from packer_publisher.settings import Settings, configuration_digest
-from packer_publisher.sweep import MARGIN, Sweep, converge_images
+from packer_publisher.sweep import MARGIN, Sweep
 from packer_publisher.sweep_log import Entry, overdue_entry, overdue_figures, report_entry, sweep_entries, sweep_figures
 
 ReadEvent = Callable[[Any], ImageEvent | None]

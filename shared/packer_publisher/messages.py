@@ -8,8 +8,15 @@
     {"packer-publisher": {"probe": {"id": "3f2a9c1b7d04"}}}
 
 Nothing in them is trusted but addresses: images are described by their own cloud, and their tags say where they
-belong. So whoever can put a message there can cause work, bounded by the limits below, and nothing else; but for the
-second look at images that are not to be found, which takes the message's word that there was a first one.
+belong. So whoever can put a message there can cause work, bounded by the limits below, and nothing else; but for two
+things that are taken at the message's word. A second look at images that are not to be found believes that there was a
+first one. And what a backfill hands over (``--enqueue``) says what the version consists of, because it has seen other
+clouds' images, too:
+
+    {"packer-publisher": {"converge": {..., "expects": ["amazon-ebs", "azure-arm"]}}}
+
+That is a claim which any image's tag could make as well; it counts for the version that the message names, and for
+images that are older than the quiet time: what is in motion is left to the events.
 """
 
 from __future__ import annotations
@@ -25,7 +32,8 @@ from packer_publisher.departure import MOST_LISTED, Listed
 from packer_publisher.durations import EXAMPLES, format_duration, parse_duration
 from packer_publisher.errors import Rejected
 from packer_publisher.image import ImageRef, Platform
-from packer_publisher.tag_values import parse_bucket, parse_fingerprint
+from packer_publisher.standing import MOST_DECLARED
+from packer_publisher.tag_values import parse_bucket, parse_expected, parse_fingerprint
 from packer_publisher.wording import shown
 
 KEY = "packer-publisher"
@@ -54,11 +62,16 @@ class SweepOrder:
 
 @dataclass(frozen=True, slots=True)
 class ConvergeOrder:
-    """Converge a version from some of its images. ``bucket`` and ``fingerprint`` are for people who read the queue."""
+    """Converge a version from some of its images.
+
+    ``bucket`` and ``fingerprint`` are for people who read the queue; the images' tags count. ``expects`` is what a
+    backfill has found the version of this name to consist of, besides what tags and configuration say.
+    """
 
     bucket: str
     fingerprint: str
     images: tuple[ImageRef, ...]
+    expects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,10 +101,12 @@ class Queue(Protocol):
         """Put messages on the queue; raises Trouble where some, or all, could not be put."""
 
 
-def orders_for(bucket: str, fingerprint: str, images: Sequence[ImageRef]) -> Iterator[ConvergeOrder]:
+def orders_for(
+    bucket: str, fingerprint: str, images: Sequence[ImageRef], expects: Sequence[str] = ()
+) -> Iterator[ConvergeOrder]:
     """Yield the orders that converge a version from its images, each with at most MOST_IMAGES of them."""
     for first in range(0, len(images), MOST_IMAGES):
-        yield ConvergeOrder(bucket, fingerprint, tuple(images[first : first + MOST_IMAGES]))
+        yield ConvergeOrder(bucket, fingerprint, tuple(images[first : first + MOST_IMAGES]), tuple(expects))
 
 
 def write_order(order: Order) -> str:
@@ -103,6 +118,8 @@ def write_order(order: Order) -> str:
         case ConvergeOrder():
             images = [{"owner": ref.owner_id, "region": ref.region, "image": ref.identifier} for ref in order.images]
             asked = {"bucket": order.bucket, "fingerprint": order.fingerprint, "images": images}
+            if order.expects:
+                asked["expects"] = list(order.expects)
             return json.dumps({KEY: {"converge": asked}})
         case LookAgainOrder():
             asked = {
@@ -169,7 +186,17 @@ def _converge_order(details: Mapping[str, object], platform: Platform) -> Conver
     if not isinstance(images, list) or not 1 <= len(images) <= MOST_IMAGES:
         raise Rejected(f"The message to converge does not name 1 to {MOST_IMAGES} images.", remedy=_REMEDY)
     names = {key: shown(details.get(key, "")) for key in ("bucket", "fingerprint")}
-    return ConvergeOrder(**names, images=tuple(_image(image, platform, "converge") for image in images))
+    refs = tuple(_image(image, platform, "converge") for image in images)
+    return ConvergeOrder(**names, images=refs, expects=_expects(details.get("expects", [])))
+
+
+def _expects(names: object) -> tuple[str, ...]:
+    """Return what a version is said to consist of, each name checked as those of tags are."""
+    if not isinstance(names, list) or len(names) > MOST_DECLARED or not all(isinstance(name, str) for name in names):
+        raise Rejected(
+            f"The message to converge does not declare at most {MOST_DECLARED} parts by their names.", remedy=_REMEDY
+        )
+    return tuple(dict.fromkeys(parse_expected("expects", name) for name in names))
 
 
 def _look_again_order(details: Mapping[str, object], platform: Platform) -> LookAgainOrder:

@@ -16,9 +16,9 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, RegistryTrouble, Rejected, Trouble
 from packer_publisher.expectation import quiet_since
 from packer_publisher.image import Image, ImageRef, ImageState, Platform
-from packer_publisher.messages import MOST_MESSAGES, ConvergeOrder, Queue, orders_for, write_order
+from packer_publisher.messages import MOST_MESSAGES, Queue, orders_for, write_order
 from packer_publisher.overdue import Overdue, overdue
-from packer_publisher.placement import Item, is_ours, place
+from packer_publisher.placement import Item, place
 from packer_publisher.protocols import Scan
 from packer_publisher.publish import Publication, Publisher
 from packer_publisher.report import TELLING, Outcome, Report
@@ -138,11 +138,11 @@ def sweep(
         cloud.denied.clear()
     images = list(cloud.scan(since, until, deadline))
     denied = tuple(sorted(cloud.denied.items())) if isinstance(cloud, Denying) else ()
-    versions, rejected = _by_version(publisher, images, bucket)
+    versions, rejected = by_version(publisher, images, bucket)
     if isinstance(cloud, PassingOver) and not bucket:
         rejected += [_broken(cloud.platform, image, problem) for image, problem in cloud.broken.items()]
     work = {version: items for version, items in versions.items() if not memory.knows(version, items)}
-    known, turn = len(versions) - len(work), _Turn(publisher, deadline, dry_run=dry_run)
+    known, turn = len(versions) - len(work), Turn(publisher, deadline, dry_run=dry_run)
     seen: list[tuple[Version, list[Image]]] = []
     for version in sorted(work, key=lambda version: version in memory.troubled):
         publications = turn.take(version, work[version])
@@ -168,38 +168,6 @@ def sweep(
     )
 
 
-def converge_images(publisher: Publisher, order: ConvergeOrder, deadline: Deadline) -> Sweep:
-    """Do what a sweep handed over: describe the images, and converge the version that their tags name now.
-
-    An image that is gone, or is not available any more, is ignored: it was the sweep that found it, and the next one
-    will look again. Trouble is in the reports (DEFERRED), also where there is no time left.
-    """
-    cloud = publisher.cloud(order.images[0].platform)
-    images: list[Image] = []
-    others: list[Report] = []
-    for ref in order.images:
-        try:
-            image = cloud.describe(ref, deadline)
-        except Trouble as trouble:
-            others.append(_report(Outcome.DEFERRED, ref, str(trouble), trouble.remedy, trouble.retry_after))
-        except Rejected as problem:
-            others.append(_report(Outcome.REJECTED, ref, str(problem), problem.remedy))
-        else:
-            if image is None or image.state is not ImageState.AVAILABLE:
-                others.append(_report(Outcome.IGNORED, ref, "the image is gone, or not available any more"))
-            elif image.ref.owner_id.casefold() != ref.owner_id.casefold():
-                others.append(_report(Outcome.IGNORED, ref, f"belongs to {image.owner}"))
-            elif not is_ours(image.tags, publisher.policy):
-                others.append(_report(Outcome.IGNORED, ref, "carries no contract tag"))
-            else:
-                images.append(image)
-    versions, rejected = _by_version(publisher, images, "")
-    turn = _Turn(publisher, deadline, least=0.0, reserve=0.0)
-    for version, items in versions.items():
-        turn.take(version, items)
-    return Sweep(tuple(turn.publications), (*others, *rejected), tuple(turn.versions), images=len(images))
-
-
 def as_builds(publications: Sequence[Publication]) -> tuple[Publication, ...]:
     """Return what became of each build: of its regions that fared alike (AWS) the oldest, which names the others.
 
@@ -220,7 +188,7 @@ def _with_others(first: Publication, others: Sequence[Publication]) -> Publicati
     return replace(first, report=replace(first.report, notes=(*first.report.notes, f"the same holds for {names}")))
 
 
-class _Turn:
+class Turn:
     """One pass over versions, until time is short or a project of HCP is in trouble."""
 
     def __init__(
@@ -265,7 +233,7 @@ class _Turn:
         return publications
 
 
-def _by_version(
+def by_version(
     publisher: Publisher, images: Iterable[Image], bucket: str
 ) -> tuple[dict[Address, list[Item]], list[Report]]:
     """Return the available images by their version, the oldest first, and the reports of those that are broken."""
@@ -276,7 +244,7 @@ def _by_version(
             placement = place(image, publisher.policy)
         except Rejected as problem:
             if not bucket:  # of a broken image nobody knows to which bucket it belongs
-                rejected.append(_report(Outcome.REJECTED, image.ref, str(problem), problem.remedy))
+                rejected.append(image_report(Outcome.REJECTED, image.ref, str(problem), problem.remedy))
             continue
         if placement is None or image.state is not ImageState.AVAILABLE:
             continue
@@ -327,7 +295,10 @@ def _is_hcp_trouble(publication: Publication) -> bool:
     return isinstance(publication.error, RegistryTrouble | CredentialsTrouble)
 
 
-def _report(outcome: Outcome, ref: ImageRef, reason: str, remedy: str = "", retry_after: float | None = None) -> Report:
+def image_report(
+    outcome: Outcome, ref: ImageRef, reason: str, remedy: str = "", retry_after: float | None = None
+) -> Report:
+    """Return the report on an image that was not converged."""
     return Report(
         outcome,
         image=ref.identifier,

@@ -206,3 +206,44 @@ def test_expired_credentials_stop_the_run_and_it_goes_on_later(estate: Estate) -
     assert "" == run.write()
     (build,) = estate.version("a1").builds
     assert 2 == len(build.artifacts)
+
+
+@pytest.mark.switches(search_lag=0.0)
+def test_a_base_of_another_bucket_is_written_before_what_was_built_from_it(estate: Estate) -> None:
+    """Else the child would have no parent for ever; its own bucket comes first by name, and is the longer one."""
+    (base,) = estate.add("zero", bucket="zz-base", days=30)
+    estate.add("old", bucket="aa-app", days=40)
+    estate.add("child", bucket="aa-app", days=20, source_image=base.identifier)
+    estate.add("grandchild", bucket="aa-app", days=5)
+    estate.done()
+    assert ["v1", "v2", "v3"] == [estate.version(name, "aa-app").name for name in ("old", "child", "grandchild")]
+    assert ["zz-base v1"] == [name for name, _, _ in parents_of(estate.registry.model, "aa-app", "child")]
+
+
+@pytest.mark.switches(search_lag=0.0)
+def test_buckets_that_wait_for_each_other_are_written_all_the_same(estate: Estate) -> None:
+    """By age no base comes first where an older image is in a newer version; nobody waits for ever."""
+    estate.add("one", bucket="aaa", days=30, source_image="ami-three-eu-west-1")
+    estate.add("two", bucket="aaa", days=10)
+    estate.add("three", bucket="bbb", days=20, source_image="ami-two-eu-west-1")
+    entries = estate.done()
+    assert ["v1", "v2", "v1"] == [estate.version(e.fingerprint, e.bucket).name for e in entries]
+    assert ["aaa v2"] == [name for name, _, _ in parents_of(estate.registry.model, "bbb", "three")]
+
+
+@pytest.mark.switches(search_lag=0.0)
+def test_what_was_built_from_a_base_in_trouble_waits_for_a_resumed_run(estate: Estate) -> None:
+    """Its parent could not be recorded any more."""
+    estate.registry.model.switches = setting(completion_lag=10_000.0)
+    (base,) = estate.add("zero", bucket="zz-base", days=30)
+    estate.add("child", bucket="aa-app", days=20, source_image=base.identifier)
+    run = estate.backfill()
+    run.list_clouds(lambda *_: None)
+    run.look()
+    assert run.write().startswith("HCP has not completed version zero of bucket zz-base yet")
+    assert not estate.version("child", "aa-app").exists
+    estate.forward(hours=3)
+    assert run.write().startswith("HCP has not completed version child of bucket aa-app yet")
+    estate.forward(hours=3)
+    assert "" == run.write()
+    assert ["zz-base v1"] == [name for name, _, _ in parents_of(estate.registry.model, "aa-app", "child")]

@@ -15,11 +15,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from packer_publisher.ancestry import source_of
 from packer_publisher.backfill.spool import read_image, write_image
 from packer_publisher.errors import ConfigurationError, Trouble
 from packer_publisher.image import Image, Platform, Scope
+from packer_publisher.listing import own_identifier
+from packer_publisher.placement import Item, Placement
 
-FORMAT = 1
+FORMAT = 2
 
 _TABLES = f"""
 create table run (key text primary key, value text not null);
@@ -27,8 +30,10 @@ create table scope (
     platform text, owner_id text, region text, state text not null default 'open', problem text not null default '',
     images integer not null default 0, primary key (platform, owner_id, region));
 create table image (
-    scope text not null, bucket text not null, fingerprint text not null, created real not null, body text not null);
+    scope text not null, bucket text not null, fingerprint text not null, created real not null, body text not null,
+    identifier text not null, source text not null);
 create index image_version on image (bucket, fingerprint);
+create index image_identifier on image (identifier);
 create table other (scope text not null, image text not null, outcome text not null, reason text not null,
     remedy text not null);
 create table version (
@@ -44,7 +49,8 @@ class Entry:
     """One version of the journal.
 
     ``oldest`` and ``newest`` are when its images were created. ``stage`` is ``found`` (by the survey), ``looked``
-    (read in the registry, and planned) or ``done``. ``outcome``, ``name`` (HCP's, "" where it is not known) and
+    (read in the registry, and planned) or ``done``; in between one that is handed over to the functions is ``sending``
+    (perhaps on a queue already, perhaps not) and ``sent``. ``outcome``, ``name`` (HCP's, "" where it is not known) and
     ``details`` are what the plan or the work came to; ``calls`` what the work cost.
     """
 
@@ -177,6 +183,17 @@ class Journal:
             ).fetchone()
         return _entry(row) if row is not None else None
 
+    def bases(self, entry: Entry) -> list[tuple[str, str]]:
+        """Return the versions of other buckets that hold what this version's images were built from, sorted."""
+        with self._lock:
+            return self._base.execute(
+                "select distinct base.bucket, base.fingerprint from image as child "
+                "join image as base on base.identifier = child.source "
+                "where child.bucket = ? and child.fingerprint = ? and child.source <> '' and base.bucket <> child.bucket "
+                "order by 1, 2",
+                (entry.bucket, entry.fingerprint),
+            ).fetchall()
+
     def images(self, entry: Entry) -> tuple[Image, ...]:
         """Return the images of a version, in an order that does not depend on that of the survey."""
         with self._lock:
@@ -211,7 +228,9 @@ class Journal:
     def spool(self, scope: Scope, images: list[tuple[object, ...]], others: list[tuple[str, ...]]) -> None:
         """Write a page of a scope's list."""
         with self._transaction():
-            self._base.executemany("insert into image values (?, ?, ?, ?, ?)", [(scope.at, *row) for row in images])
+            self._base.executemany(
+                "insert into image values (?, ?, ?, ?, ?, ?, ?)", [(scope.at, *row) for row in images]
+            )
             self._base.executemany("insert into other values (?, ?, ?, ?, ?)", [(scope.at, *row) for row in others])
 
     def _scope_is(self, scope: Scope, state: str, problem: str, images: int) -> None:
@@ -246,10 +265,12 @@ class Listing:
         self._images: list[tuple[object, ...]] = []
         self._others: list[tuple[str, ...]] = []
 
-    def add(self, image: Image, bucket: str, fingerprint: str) -> None:
+    def add(self, image: Image, placement: Placement) -> None:
         """Add an image that belongs to a version."""
         self.images += 1
-        self._images.append((bucket, fingerprint, image.created_at.timestamp(), write_image(image)))
+        names = (own_identifier(image).casefold(), source_of(Item(image, placement)).casefold())
+        created, body = image.created_at.timestamp(), write_image(image)
+        self._images.append((placement.bucket, placement.fingerprint, created, body, *names))
         self._full()
 
     def add_other(self, image: str, outcome: str, reason: str, remedy: str) -> None:

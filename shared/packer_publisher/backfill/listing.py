@@ -128,4 +128,4 @@ def _add(listing: Listing, image: Image, asked: Asked, place: Place) -> None:
     if problem_with is not None:
         listing.add_other(image.at, *problem_with)
         return
-    listing.add(image, placement.bucket, placement.fingerprint)
+    listing.add(image, placement)

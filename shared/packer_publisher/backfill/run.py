@@ -1,7 +1,7 @@
 """One backfill from its journal: list the clouds, look at the registry, write; each stage goes on where it broke off.
 
 Versions of one bucket are written one after the other, in the order in which their images were created, so that HCP's
-numbers tell history; buckets are written at the same time.
+numbers tell history; buckets are written at the same time, a base before what was built from it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from packer_publisher.backfill.asked import Asked, Place
 from packer_publisher.backfill.journal import Entry, Journal
 from packer_publisher.backfill.listing import Tell, list_scopes, spooling
 from packer_publisher.backfill.prospect import latest_would_move_back, prospect
+from packer_publisher.backfill.turns import Held, Turns
 from packer_publisher.backfill.version_items import items_of
 from packer_publisher.backfill.workers import several, workers
 from packer_publisher.deadline import Deadline
@@ -128,9 +129,14 @@ class Backfill:
         self._done, self._of = 0, sum(versions for _, versions in todo)
         self._problems: list[str] = []
         self._troubles = 0
+        names = [name for name, _ in todo]
+        turns = Turns(self.journal, names)
         with workers(max(1, min(self.workers, len(todo))), "backfill") as pool:
-            for future in [pool.submit(self._write_bucket, name) for name, _ in todo]:
-                future.result()
+            try:
+                turns.run(pool, lambda name: self._write_bucket(name, turns), names)
+            except BaseException:
+                self.stop.set()  # before the pool is waited for: what is under way ends, and nothing is begun
+                raise
         return self._problems[0] if self._problems else ""
 
     def bucket(self, name: str) -> Bucket:
@@ -176,10 +182,13 @@ class Backfill:
 
         return read
 
-    def _write_bucket(self, name: str) -> None:
+    def _write_bucket(self, name: str, turns: Turns) -> Held | None:
+        """Write a bucket's versions, until one is held."""
         for entry in self.journal.versions("looked", bucket=name):
             if self.stop.is_set() or self._troubles >= TROUBLES:
-                return
+                return None
+            if held := turns.waits(entry):
+                return held
             publications = self._write(entry)
             outcome = min((found.report.outcome for found in publications), key=TELLING.index)
             calls = max(found.report.calls for found in publications)
@@ -191,7 +200,7 @@ class Backfill:
                 with self._lock:
                     self._troubles += 1
                     self._problems.append(next(f.report.reason for f in publications if f.report.outcome is outcome))
-                return
+                return None
             self._troubles = 0
             version, reads = self._confirmed(publications)
             done = _done(entry, publications, outcome, calls + reads, version)
@@ -202,7 +211,9 @@ class Backfill:
                     f"HCP has not completed version {entry.fingerprint} of bucket {name} yet; the bucket's later ones "
                     "wait, to be numbered after it"
                 )
-                return
+                return None
+            turns.done(entry)
+        return None
 
     def _confirmed(self, publications: tuple[Publication, ...]) -> tuple[Version | None, int]:
         """Return a version that should be complete as it is read now, waiting a while, and the number of reads.
