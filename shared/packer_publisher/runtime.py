@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from threading import Event
 from typing import TYPE_CHECKING, cast
 
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
+from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.placement import place, policy_for
 from packer_publisher.publish import Publisher
 from packer_publisher.settings import Settings
@@ -98,21 +101,24 @@ def close_publishers() -> None:
         _opened.popitem()[1].close()
 
 
-def open_cloud(platform: Platform, policy: Policy) -> Cloud:
-    """Return the cloud behind a platform; only its own module, and later its SDK, is imported."""
+def open_cloud(platform: Platform, policy: Policy, patience: Patience = SURVEY) -> Cloud:
+    """Return the cloud behind a platform; only its own module, and later its SDK, is imported.
+
+    ``patience`` is that of a survey.
+    """
     match platform:
         case Platform.AWS:
             from packer_publisher.clouds.aws import AWS
 
-            return AWS(policy)
+            return AWS(policy, patience=patience)
         case Platform.AZURE:
             from packer_publisher.clouds.azure import Azure
 
-            return Azure(policy)
+            return Azure(policy, patience=patience)
         case Platform.GCE:
             from packer_publisher.clouds.gcp import GoogleCloud
 
-            return GoogleCloud(policy)
+            return GoogleCloud(policy, patience=patience)
 
 
 def _open_registry(environ: Mapping[str, str], rate: float | None = None) -> HCPPacker:
@@ -128,12 +134,15 @@ def open_backfill(
 ) -> Iterator[Backfill]:
     """Yield a backfill of the clouds that were asked for; all its workers share one registry client and its rate.
 
-    Raises ConfigurationError.
+    Once it is to stop, nothing that waits for a cloud goes on waiting. Raises ConfigurationError.
     """
+    from packer_publisher.backfill.listing import sleeping_until
     from packer_publisher.backfill.run import Backfill
 
     settings = Settings.from_environment(environ)
-    clouds = {Platform(word): open_cloud(Platform(word), settings.policy) for word in asked.clouds}
+    stop = Event()
+    patience = replace(SURVEY, sleep=sleeping_until(stop))
+    clouds = {Platform(word): open_cloud(Platform(word), settings.policy, patience) for word in asked.clouds}
     registry = _open_registry(environ, rate)
     run = Backfill(
         journal,
@@ -144,6 +153,7 @@ def open_backfill(
         registry,
         lambda: Publisher(settings.policy, lambda: registry, clouds.__getitem__, off=settings.registry_off),
         workers,
+        stop=stop,
     )
     try:
         yield run
@@ -152,6 +162,37 @@ def open_backfill(
         for cloud in clouds.values():
             if hasattr(cloud, "close"):
                 cloud.close()
+
+
+@contextmanager
+def open_queues(addresses: Mapping[Platform, str], environ: Mapping[str, str]) -> Iterator[dict[Platform, Queue]]:
+    """Yield the queues of deployed functions, to which a backfill hands its versions over.
+
+    Raises ConfigurationError for an address that is none, CredentialsTrouble where there are no credentials.
+    """
+    queues = {platform: _open_queue(platform, address, environ) for platform, address in addresses.items()}
+    try:
+        yield queues
+    finally:
+        for queue in queues.values():
+            if hasattr(queue, "close"):
+                queue.close()
+
+
+def _open_queue(platform: Platform, address: str, environ: Mapping[str, str]) -> Queue:
+    match platform:
+        case Platform.AWS:
+            from packer_publisher.clouds import aws_handover
+
+            return aws_handover.DeployedQueue(address)
+        case Platform.AZURE:
+            from packer_publisher.clouds import azure_handover
+
+            return azure_handover.DeployedQueue(address, environ)
+        case Platform.GCE:
+            from packer_publisher.clouds.gcp_queue import deployed_topic
+
+            return deployed_topic(address, environ)
 
 
 @contextmanager

@@ -22,6 +22,7 @@ class Asked:
 
     ``clouds`` are the platforms' words; ``only`` names regions, subscriptions or projects; ``since`` and ``until``
     bound when an image was created; ``limit`` is the most versions. ``rules`` is a digest of settings and mapping.
+    ``queues`` are the functions' own, by platform, where these are to write in place of the run itself.
     """
 
     clouds: tuple[str, ...]
@@ -34,6 +35,7 @@ class Asked:
     allow_latest_back: bool = False
     tagged: bool = True
     rules: str = ""
+    queues: tuple[tuple[str, str], ...] = ()
 
     @property
     def text(self) -> str:

@@ -20,6 +20,7 @@ _OPTIONS = {
     "clouds": "the cloud",
     "tagged": "--mapping",
     "allow_latest_back": "--allow-latest-to-move-back",
+    "queues": "--enqueue and the queues",
 }
 
 
@@ -78,12 +79,7 @@ def _compare(path: Path, facts: dict[str, str], asked: Asked) -> None:
         raise ConfigurationError(f"{path} holds no backfill to go on with", remedy="leave --resume out") from None
     differing = sorted(key for key in now if before.get(key) != now[key])
     if differing:
-        words = {
-            "rules": "the configuration or the mapping",
-            "only": "--region",
-            "allow_latest_back": "--allow-latest-to-move-back",
-        }
-        told = ", ".join(words.get(key, f"--{key}") for key in differing)
+        told = ", ".join(_OPTIONS.get(key, f"--{key}") for key in differing)
         raise ConfigurationError(
             f"{path} was begun with something else: {told}",
             remedy="ask for the same as then, or begin anew with another --journal",

@@ -189,8 +189,8 @@ class Journal:
             return self._base.execute(
                 "select distinct base.bucket, base.fingerprint from image as child "
                 "join image as base on base.identifier = child.source "
-                "where child.bucket = ? and child.fingerprint = ? and child.source <> '' and base.bucket <> child.bucket "
-                "order by 1, 2",
+                "where child.bucket = ? and child.fingerprint = ? and child.source <> '' "
+                "and base.bucket <> child.bucket order by 1, 2",
                 (entry.bucket, entry.fingerprint),
             ).fetchall()
 
@@ -225,7 +225,7 @@ class Journal:
                 ),
             )
 
-    def spool(self, scope: Scope, images: list[tuple[object, ...]], others: list[tuple[str, ...]]) -> None:
+    def spool(self, scope: Scope, images: list[tuple[object, ...]], others: list[tuple[object, ...]]) -> None:
         """Write a page of a scope's list."""
         with self._transaction():
             self._base.executemany(
@@ -263,7 +263,7 @@ class Listing:
         self._journal = journal
         self._scope = scope
         self._images: list[tuple[object, ...]] = []
-        self._others: list[tuple[str, ...]] = []
+        self._others: list[tuple[object, ...]] = []
 
     def add(self, image: Image, placement: Placement) -> None:
         """Add an image that belongs to a version."""

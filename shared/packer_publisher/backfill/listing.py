@@ -75,8 +75,14 @@ def list_scopes(
     if not todo:
         return
     with workers(min(threads, len(todo)), "survey") as pool:
-        futures = [pool.submit(_list_scope, book, clouds[scope.platform], scope, errand, tell, stop) for scope in todo]
-        done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        try:
+            futures = [
+                pool.submit(_list_scope, book, clouds[scope.platform], scope, errand, tell, stop) for scope in todo
+            ]
+            done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+        except BaseException:
+            stop.set()  # before the pool is waited for
+            raise
         if any(future.exception() for future in done):
             stop.set()
     for future in futures:
@@ -84,8 +90,18 @@ def list_scopes(
             future.result()
 
 
-class _Stopped(Exception):
+class Stopped(Exception):
     """The run ends before its list did."""
+
+
+def sleeping_until(stop: Event) -> Callable[[float], None]:
+    """Return a sleep that ends early, with Stopped, once the run is to stop: a cloud may ask for minutes."""
+
+    def sleep(seconds: float) -> None:
+        if stop.wait(seconds):
+            raise Stopped
+
+    return sleep
 
 
 def _list_scope(book: Book[L], cloud: Survey, scope: Scope, errand: Errand[L], tell: Tell, stop: Event) -> None:
@@ -93,10 +109,10 @@ def _list_scope(book: Book[L], cloud: Survey, scope: Scope, errand: Errand[L], t
         with book.listing(scope) as listing:
             for image in cloud.survey(scope, errand.since, errand.until, tagged=errand.tagged):
                 if stop.is_set():
-                    raise _Stopped  # noqa: TRY301 (leaves the block, so that the scope stays open)
+                    raise Stopped  # noqa: TRY301 (leaves the block, so that the scope stays open)
                 errand.take(listing, image)
                 tell(scope, listing.images)
-    except _Stopped:
+    except Stopped:
         return
     except errand.passes as denied:
         book.deny(scope, denied)

@@ -7,7 +7,7 @@ numbers tell history; buckets are written at the same time, a base before what w
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import cached_property
@@ -120,10 +120,7 @@ class Backfill:
         What the plan leaves alone is done without a call.
         """
         out = self.left_out()
-        for name, _ in self.journal.buckets("looked"):
-            for entry in self.journal.versions("looked", bucket=name):
-                if name not in out and (entry.details or {}).get("action") not in WRITING:
-                    self.journal.record(replace(entry, stage="done"))
+        self.pass_over(out)
         todo = sorted(self.journal.buckets("looked"), key=lambda pair: -pair[1])  # the longest first: they end together
         todo = [(name, versions) for name, versions in todo if name not in out]
         self._done, self._of = 0, sum(versions for _, versions in todo)
@@ -138,6 +135,13 @@ class Backfill:
                 self.stop.set()  # before the pool is waited for: what is under way ends, and nothing is begun
                 raise
         return self._problems[0] if self._problems else ""
+
+    def pass_over(self, left_out: Collection[str]) -> None:
+        """Note that what the plan leaves alone is done; not in buckets that are left out, which are not planned."""
+        for name, _ in self.journal.buckets("looked"):
+            for entry in self.journal.versions("looked", bucket=name):
+                if name not in left_out and (entry.details or {}).get("action") not in WRITING:
+                    self.journal.record(replace(entry, stage="done"))
 
     def bucket(self, name: str) -> Bucket:
         """Return a bucket as it was when this process first asked; all of a project are asked for at once."""

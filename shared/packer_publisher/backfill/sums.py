@@ -19,8 +19,9 @@ class Sums:
     """Figures over all versions of a journal.
 
     ``actions`` count versions by what is planned: ``create``, ``add``, ``unchanged``, ``cannot``, ``left``,
-    ``left out``; ``outcomes`` those that are done, by their outcome's word. ``artifacts`` and ``calls`` are those of
-    the versions to write, or of what was written.
+    ``left out``; ``outcomes`` those that are done, by their outcome's word. ``pending`` counts those that something is
+    still to be written to, ``sent`` those of them that are with the functions. ``artifacts`` and ``calls`` are those
+    of the versions to write, or of what was written.
     """
 
     buckets: int = 0
@@ -29,13 +30,10 @@ class Sums:
     artifacts: int = 0
     calls: int = 0
     new_buckets: int = 0
+    pending: int = 0
+    sent: int = 0
     actions: Counter[str] = field(default_factory=Counter)
     outcomes: Counter[str] = field(default_factory=Counter)
-
-    @property
-    def writes(self) -> int:
-        """Return the number of versions that something is written to."""
-        return self.actions["create"] + self.actions["add"]
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures for a program."""
@@ -48,6 +46,7 @@ class Sums:
             "new_buckets": self.new_buckets,
             "planned": dict(sorted(self.actions.items())),
             "done": dict(sorted(self.outcomes.items())),
+            "sent": self.sent,
         }
 
 
@@ -66,6 +65,8 @@ def sums(journal: Journal, left_out: Collection[str]) -> Sums:
             found.calls += entry.calls
             found.artifacts += details.get("artifacts", 0)
         elif action in ("create", "add"):
+            found.pending += 1
+            found.sent += entry.stage in ("sending", "sent")
             found.calls += details.get("calls", 0)
             found.artifacts += details.get("artifacts", 0)
         if details.get("creates_bucket") and action == "create":
@@ -77,7 +78,7 @@ def sums(journal: Journal, left_out: Collection[str]) -> Sums:
 def action_of(entry: Entry, left_out: Collection[str]) -> str:
     """Return what is planned for a version, as a word."""
     action = str((entry.details or {}).get("action", ""))
-    return LEFT_OUT if entry.bucket in left_out and action in ("create", "add") and entry.stage != "done" else action
+    return LEFT_OUT if entry.bucket in left_out and action in ("create", "add") and entry.stage == "looked" else action
 
 
 def is_failure(entry: Entry) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from packer_publisher.backfill.asked import Place
-from packer_publisher.image import Image, ImageState, Platform
+from packer_publisher.image import Image, ImageRef, ImageState, Platform
 from packer_publisher.placement import Item, Placement
 from packer_publisher.protocols import Survey
 
@@ -39,6 +39,26 @@ def items_of(
             items.append(Item(image, placement))
     types = {item.placement.component_type for item in items}
     return tuple(_declaring(item, (*types, *expects)) for item in items)
+
+
+def refs_of(items: Sequence[Item], images: Sequence[Image], place: Place) -> tuple[ImageRef, ...]:
+    """Return the images by which a function finds the builds of a version: one of each, the others it gathers itself.
+
+    Besides, those regions of a build whose tags ask for channels that the first one's do not.
+    """
+    builds = {(item.image.owner, item.placement.component_type.casefold()): item.image.ref for item in items}
+    asked: dict[tuple[str, str], set[str]] = {}
+    refs = []
+    for image in sorted(images, key=lambda found: (found.ref not in builds.values(), _age(found))):
+        placement = place(image)
+        build = (image.owner, placement.component_type.casefold()) if placement is not None else ("", "")
+        if placement is None or build not in builds:
+            continue
+        said = asked.setdefault(build, set())
+        if image.ref == builds[build] or not said.issuperset(placement.channels):
+            refs.append(image.ref)
+        said.update(placement.channels)
+    return tuple(refs)
 
 
 def _declaring(item: Item, names: Sequence[str]) -> Item:

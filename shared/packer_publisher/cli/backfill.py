@@ -5,30 +5,33 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
+from threading import Event, Timer
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from packer_publisher.cli.asking import agreed
 from packer_publisher.cli.backfill_view import json_pieces, plan_lines, result_lines
-from packer_publisher.cli.invocation import Invocation
+from packer_publisher.cli.invocation import DurationType, Invocation
 from packer_publisher.cli.meter import Meter
 from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, INTERRUPTED, UNREACHABLE, Failure
+from packer_publisher.cli.queues import CLOUDS, queue_addresses
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError
-from packer_publisher.image import Platform
 
 if TYPE_CHECKING:
     from packer_publisher.backfill.asked import Asked, Place
     from packer_publisher.backfill.journal import Journal
     from packer_publisher.backfill.run import Backfill
+    from packer_publisher.image import Platform
     from packer_publisher.mapping import ImageMapping
+    from packer_publisher.messages import Queue
     from packer_publisher.settings import Settings
 
-CLOUDS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
 SCOPES_SECONDS = 120.0
 """How long finding out accounts, regions, subscriptions and projects may take."""
 
@@ -70,10 +73,19 @@ class DayType(click.ParamType[datetime]):
 )
 @click.option("--rate", type=click.FloatRange(0.1), metavar="N", help="At most N requests to HCP a second.")
 @click.option("--concurrency", type=click.IntRange(1, 64), default=8, show_default=True, help="Workers.")
+@click.option("--timeout", type=DurationType(), metavar="TIME", help="Begin nothing more after this time.")
 @click.option("--allow-latest-to-move-back", "back", is_flag=True, help="Also buckets whose newest image is there.")
 @click.option("--dry-run", is_flag=True, help="Write nothing; print the whole plan.")
 @click.option("--detailed-exitcode", is_flag=True, help="With --dry-run: exit 3 where it would change something.")
 @click.option("--yes", "--auto-approve", "yes", is_flag=True, help="Do not ask for confirmation.")
+@click.option("--enqueue", is_flag=True, help="Let the deployed functions write: send each version to their queue.")
+@click.option(
+    "--queue",
+    "queues",
+    metavar="CLOUD=ADDRESS",
+    multiple=True,
+    help="The queue of a cloud's function, in place of PUBLISHER_QUEUE_AWS, _AZURE, _GCP (repeatable).",
+)
 @click.option("--resume", is_flag=True, help="Go on with the run that was broken off.")
 @click.option("--journal", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where to keep it.")
 @click.option(
@@ -85,18 +97,27 @@ class DayType(click.ParamType[datetime]):
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout; needs --yes or --dry-run.")
 def backfill(
     cloud: str, bucket: str, only: tuple[str, ...], since: datetime | None, until: datetime | None, limit: int | None,
-    expects: tuple[str, ...], mapping_file: Path | None, rate: float | None, concurrency: int, back: bool,
-    dry_run: bool, detailed_exitcode: bool, yes: bool, resume: bool, journal: Path | None, config: str | None,
-    as_json: bool,
+    expects: tuple[str, ...], mapping_file: Path | None, rate: float | None, concurrency: int, timeout: float | None,
+    back: bool, dry_run: bool, detailed_exitcode: bool, yes: bool, enqueue: bool, queues: tuple[str, ...], resume: bool,
+    journal: Path | None, config: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring the images that CLOUD holds already into their buckets, as whole versions, in the order of their images.
 
     CLOUD is aws, azure, gcp or all. Everything that your credentials reach is listed and grouped by bucket and
     fingerprint; then the plan is printed, and written once you agree. A run that is broken off goes on with --resume.
+
+    With --enqueue the functions of your accounts write in its place; the run waits until HCP shows what it sent.
     """
     if only and cloud == "all":
         raise ConfigurationError("--region goes with one cloud", remedy="name aws, azure or gcp in place of all")
     _refuse(yes=yes, dry_run=dry_run, resume=resume, as_json=as_json, since=since, until=until)
+    if enqueue and mapping_file is not None:
+        raise ConfigurationError(
+            "--enqueue does not go with --mapping: the functions read tags and know of no mapping",
+            remedy="leave --enqueue out, or tag the images",
+        )
+    if queues and not enqueue:
+        raise ConfigurationError("--queue goes with --enqueue", remedy="add --enqueue, or leave --queue out")
     invocation = Invocation("", None, None, bucket, "", "", expects, config, 0, as_json)
     override = invocation.override()  # refuses names that are none
     environ = invocation.environment(os.environ)
@@ -105,24 +126,65 @@ def backfill(
 
     settings = Settings.from_environment(environ)
     mapping = _mapping(mapping_file)
-    names = tuple(str(CLOUDS[name]) for name in (CLOUDS if cloud == "all" else (cloud,)))
+    platforms = [CLOUDS[name] for name in (CLOUDS if cloud == "all" else (cloud,))]
+    addresses = queue_addresses(queues, platforms, os.environ) if enqueue else {}
     asked = Asked(
-        names, tuple(sorted(only)), bucket, since, until, limit, override.expects if override else (), back,
+        tuple(map(str, platforms)), tuple(sorted(only)), bucket, since, until, limit,
+        override.expects if override else (), back,
         tagged=mapping is None, rules=settings.digest + (mapping.digest if mapping else ""),
+        queues=tuple((str(platform), address) for platform, address in addresses.items()),
     )  # fmt: skip
-    with _journal(asked, journal, resume=resume, dry_run=dry_run) as book, Meter() as meter:
-        from packer_publisher.runtime import open_backfill
+    with ExitStack() as opened:
+        from packer_publisher.runtime import open_backfill, open_queues
 
+        own = opened.enter_context(open_queues(addresses, environ))
+        book = opened.enter_context(_journal(asked, journal, resume=resume, dry_run=dry_run))
+        meter = opened.enter_context(Meter())
         place = _place(settings, mapping, book)
-        with open_backfill(book, asked, environ, place, workers=concurrency, rate=rate) as run:
-            _run(run, meter, dry_run=dry_run, detailed=detailed_exitcode, yes=yes, as_json=as_json)
+        run = opened.enter_context(open_backfill(book, asked, environ, place, workers=concurrency, rate=rate))
+        write = run.write if not enqueue else _handover(run, own)
+        with _limited(run, timeout) as check:
+            _run(run, meter, write, check, dry_run=dry_run, detailed=detailed_exitcode, yes=yes, as_json=as_json)
 
 
-def _run(run: Backfill, meter: Meter, *, dry_run: bool, detailed: bool, yes: bool, as_json: bool) -> None:
+def _handover(run: Backfill, queues: Mapping[Platform, Queue]) -> Callable[[], str]:
+    from packer_publisher.backfill.handover import Handover
+
+    return Handover(run, queues).run
+
+
+@contextmanager
+def _limited(run: Backfill, seconds: float | None) -> Iterator[Callable[[], None]]:
+    """Stop the run after so many seconds; yield what raises Failure once they have passed."""
+    passed = Event()
+
+    def end() -> None:
+        passed.set()
+        run.stop.set()
+
+    def check() -> None:
+        if passed.is_set():
+            raise Failure("the time of --timeout is over", "what was done stays; go on with --resume", FAILED)
+
+    timer = Timer(seconds or 0.0, end)
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield check
+    finally:
+        timer.cancel()
+
+
+def _run(
+    run: Backfill, meter: Meter, write: Callable[[], str], check: Callable[[], None], *,
+    dry_run: bool, detailed: bool, yes: bool, as_json: bool,
+) -> None:  # fmt: skip
     from packer_publisher.backfill.beginning import claim, end
     from packer_publisher.backfill.sums import sums
 
     run.tell = meter.version
+    handing_over = bool(run.asked.queues)
     try:
         claim(
             run.journal,
@@ -130,8 +192,10 @@ def _run(run: Backfill, meter: Meter, *, dry_run: bool, detailed: bool, yes: boo
         )
         with meter.stage("listing images"):
             run.list_clouds(meter.image)
+        check()
         with meter.stage("looking at HCP Packer"):
             run.look()
+        check()
         left_out = run.left_out()
     except KeyboardInterrupt:
         run.stop.set()
@@ -141,28 +205,40 @@ def _run(run: Backfill, meter: Meter, *, dry_run: bool, detailed: bool, yes: boo
         for line in plan_lines(run.journal, planned, left_out, whole=dry_run):
             click.echo(line)
     problem = ""
-    if not dry_run and planned.writes:
-        if not yes and not click.confirm(f"\nWrite {planned.writes} versions?"):
-            end(run.journal)  # nothing was written, so there is nothing to go on with
-            raise click.Abort
-        with meter.stage("writing"):
-            problem = _write(run)
+    if not dry_run and planned.pending:
+        fresh = planned.pending - planned.sent
+        if fresh and not yes:
+            _confirm(run, fresh, begun=planned.sent > 0 or bool(planned.outcomes))
+        with meter.stage("waiting for the functions" if handing_over else "writing"):
+            problem = _write(run, write)
     found = sums(run.journal, left_out)
     if as_json:
         for piece in json_pieces(run.journal, found, left_out, dry_run=dry_run, problem=problem):
             click.echo(piece, nl=False)
-    elif not dry_run and planned.writes:
+    elif not dry_run and (planned.pending or found.outcomes):
         for line in result_lines(run.journal, found, problem):
             click.echo(line)
+    check()
     if not dry_run and not problem:
         end(run.journal)
-    _exit(run, found, problem, differs=dry_run and detailed and planned.writes > 0)
+    _exit(run, found, problem, differs=dry_run and detailed and planned.pending > 0)
 
 
-def _write(run: Backfill) -> str:
+def _confirm(run: Backfill, number: int, *, begun: bool) -> None:
+    """Ask whether to go on; a run of which nothing is written yet, and that is not to be, is over."""
+    from packer_publisher.backfill.beginning import end
+
+    what = f"Send {number} versions to the functions" if run.asked.queues else f"Write {number} versions"
+    if not agreed(f"\n{what}? [y/N] "):
+        if not begun:
+            end(run.journal)
+        raise Failure("nothing was written", "", FAILED)
+
+
+def _write(run: Backfill, write: Callable[[], str]) -> str:
     """Write, and let what is under way come to its end when a person interrupts."""
     try:
-        return run.write()
+        return write()
     except KeyboardInterrupt:
         run.stop.set()
         raise Failure("interrupted", "what was written stays; go on with --resume", INTERRUPTED) from None
@@ -172,6 +248,9 @@ def _exit(run: Backfill, found: Any, problem: str, *, differs: bool) -> None:
     denied = [scope.at for scope, (state, _, _) in run.journal.scopes().items() if state == "denied"]
     failed = sum(found.outcomes[word] for word in ("rejected", "conflict", "late", "deferred"))
     failed += found.actions["cannot"] + sum(outcome == "rejected" for _, outcome, _, _ in run.journal.others())
+    if problem and run.asked.queues:
+        remedy = "look at the log and the dead-letter queue of its function, then go on with --resume"
+        raise Failure(problem, remedy, FAILED)
     if problem:
         raise Failure(problem, "go on with --resume", UNREACHABLE)
     if denied:

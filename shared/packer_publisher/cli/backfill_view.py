@@ -62,11 +62,19 @@ def result_lines(journal: Journal, found: Sums, problem: str) -> Iterator[str]:
             yield from _problem_lines(entry)
     if failed > MOST_LINES:
         yield f"... and {failed - MOST_LINES} more; --json lists all"
+    for entry in islice(journal.versions("sending", "sent"), MOST_LINES):
+        yield ""
+        yield click.style(f"sent  {safe(entry.bucket)}/{safe(entry.fingerprint)}", fg="yellow")
+        details: Mapping[str, Any] = entry.details or {}
+        yield from facts([("since", details.get("sent_at", "")), ("why it is open", details.get("open", ""))])
+    if found.sent > MOST_LINES:
+        yield f"... and {found.sent - MOST_LINES} more; --json lists all"
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.outcomes.items()))
     yield ""
     yield (
-        f"Done: {counted(found.buckets, 'bucket')}, {counted(sum(found.outcomes.values()), 'version')} ({outcomes}), "
-        f"{counted(found.artifacts, 'artifact')}, {counted(found.calls, 'registry call')}."
+        f"Done: {counted(found.buckets, 'bucket')}, {counted(sum(found.outcomes.values()), 'version')}"
+        f"{f' ({outcomes})' if outcomes else ''}, {counted(found.artifacts, 'artifact')}, "
+        f"{counted(found.calls, 'registry call')}{f'; {found.sent} sent and not finished' if found.sent else ''}."
     )
     if problem:
         yield f"Not over: {safe(problem)}"

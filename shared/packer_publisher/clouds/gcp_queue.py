@@ -9,10 +9,10 @@ from __future__ import annotations
 import base64
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble
 from packer_publisher.wording import shown
 
 if TYPE_CHECKING:
@@ -62,13 +62,13 @@ class Topic:
                 f"{self.variable} is {shown(self.name)}, which is no topic.",
                 remedy="write it as projects/PROJECT/topics/NAME",
             )
-        from google.auth.exceptions import GoogleAuthError
+        from google.auth.exceptions import GoogleAuthError, RefreshError
         from google.auth.transport.requests import AuthorizedSession
         from requests.exceptions import RequestException
 
         host = f"http://{self.emulator}" if self.emulator else "https://pubsub.googleapis.com"
         try:
-            with AuthorizedSession(self._credentials()) as session:  # type: ignore[no-untyped-call]  # of google-auth
+            with AuthorizedSession(self.found()) as session:  # type: ignore[no-untyped-call]  # of google-auth
                 session.trust_env = not self.emulator  # a proxy never gets to see what is meant for loopback
                 for first in range(0, len(messages), BATCH):
                     body: dict[str, Any] = {"messages": list(messages[first : first + BATCH])}
@@ -80,10 +80,16 @@ class Topic:
                         )
                     if status != 200:
                         raise CloudTrouble(f"Pub/Sub did not take {self.what} (HTTP {status}).")
+        except RefreshError as error:
+            raise CredentialsTrouble(
+                f"Pub/Sub was not given {self.what}: there is no token for it (RefreshError).",
+                remedy="renew the credentials; on a laptop: gcloud auth application-default login",
+            ) from error
         except (RequestException, GoogleAuthError) as error:
             raise CloudTrouble(f"Pub/Sub did not take {self.what} ({type(error).__name__}).") from error
 
-    def _credentials(self) -> Credentials:
+    def found(self) -> Credentials:
+        """Return the credentials that messages are published with."""
         from google.auth.credentials import AnonymousCredentials
 
         if self.emulator:
@@ -94,6 +100,26 @@ class Topic:
 
         found: Credentials = google.auth.default(scopes=[_SCOPE])[0]
         return found
+
+
+def deployed_topic(name: str, environ: Mapping[str, str]) -> Topic:
+    """Return a deployed function's topic, seen from outside, with the credentials of whoever runs this.
+
+    Raises ConfigurationError for a name that is none, CredentialsTrouble where there are no credentials.
+    """
+    if not _TOPIC.fullmatch(name):
+        remedy = "write it as projects/PROJECT/topics/NAME"
+        raise ConfigurationError(f"{shown(name)} is no Pub/Sub topic", remedy=remedy)
+    topic = Topic(name, environ.get(EMULATOR, ""), what="a version that is handed over")
+    from google.auth.exceptions import GoogleAuthError
+
+    try:
+        return replace(topic, credentials=topic.found())
+    except GoogleAuthError as error:
+        raise CredentialsTrouble(
+            f"no credentials for Pub/Sub were found ({type(error).__name__})",
+            remedy="run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS",
+        ) from error
 
 
 def own_topic(environ: Mapping[str, str]) -> Topic | None:
