@@ -32,6 +32,8 @@ from packer_publisher.wording import listed
 
 PATIENCE = timedelta(minutes=30)
 """How long after it was sent a version is waited for: longer than any function lets a message rest after a failure."""
+LOOKS = 3
+"""How often a version is looked at by a run at least before it gives it up: what HCP shows may lag by seconds."""
 SHORTEST, LONGEST = 2.0, 30.0
 """Seconds between two looks at the versions under way; doubled as long as nothing happens."""
 TRIES = 3
@@ -74,6 +76,7 @@ class Handover:
         todo = [name for name, _ in journal.buckets(*UNDER_WAY) if self._next(name, out) is not None]
         self._turns = Turns(journal, todo)
         self._out = out
+        self._looks: dict[tuple[str, str], int] = {}
         self._done, self._of = 0, sum(1 for name in todo for _ in journal.versions(*UNDER_WAY, bucket=name))
         seconds = SHORTEST
         try:
@@ -110,13 +113,19 @@ class Handover:
                     moved = True
                     continue
             if entry.stage == "sent":
-                return Step(moved=moved, given_up=self.backfill.now() - sent_at(entry) >= self.patience)
+                return Step(moved=moved, given_up=self._is_given_up(entry))
             if held := self._turns.waits(entry):
                 return Step(moved=moved, held=held)
             if self._send(entry):
                 return Step(moved=True)
             moved = True
         return Step(moved=moved)
+
+    def _is_given_up(self, entry: Entry) -> bool:
+        """Return whether a version that is open is not waited for any more."""
+        address = (entry.bucket, entry.fingerprint)
+        looks = self._looks[address] = self._looks.get(address, 0) + 1
+        return looks >= LOOKS and self.backfill.now() - sent_at(entry) >= self.patience
 
     def _send(self, entry: Entry) -> bool:
         """Put a version on the queues of its clouds, each of which is noted when it has it; False: it cannot be put."""
