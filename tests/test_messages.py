@@ -22,6 +22,7 @@ from packer_publisher.messages import (
     read_order,
     write_order,
 )
+from packer_publisher.standing import MOST_DECLARED
 
 REF = ImageRef(Platform.AWS, "111122223333", "eu-west-1", "ami-0123456789abcdef0")
 ARM = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/Rg/providers/Microsoft.Compute/images/web"
@@ -33,6 +34,13 @@ def converge(*images: object) -> dict[str, Any]:
     """Return a message that asks to converge a version from images."""
     asked = {"bucket": "web", "fingerprint": "a1", "images": list(images)}
     return {"packer-publisher": {"converge": asked}}
+
+
+def declaring(*names: object) -> dict[str, Any]:
+    """Return a message that says what the version of an image consists of."""
+    message = converge(IMAGE)
+    message["packer-publisher"]["converge"]["expects"] = list(names)
+    return message
 
 
 def look_again(*images: object, **fields: object) -> dict[str, Any]:
@@ -49,13 +57,14 @@ def look_again(*images: object, **fields: object) -> dict[str, Any]:
         ConvergeOrder("web", "a1", (REF,)),
         ConvergeOrder("web", "a1", (ImageRef(Platform.AZURE, ARM.split("/")[2], "", ARM),)),
         ConvergeOrder("web", "a1", (ImageRef(Platform.GCE, "example.com:img-proj", "", "web-1"),)),
+        ConvergeOrder("web", "a1", (REF,), ("amazon-ebs.ubuntu", "azure")),
         LookAgainOrder("web", "01JCXYZ0000000000000000000", FIRST, (Listed(REF),)),
         LookAgainOrder(
             "web", "a1", FIRST, (Listed(ImageRef(Platform.GCE, "img-proj", "", "web-1"), "7718790431234567890"),)
         ),
         ProbeOrder("3f2a9c1b7d04"),
     ],
-    ids=["usual window", "two weeks", "aws", "azure", "gce", "look again", "look again, gce", "probe"],
+    ids=["usual window", "two weeks", "aws", "azure", "gce", "declaring", "look again", "look again, gce", "probe"],
 )
 def test_what_is_written_is_read(order: Order) -> None:
     """As text, in every cloud."""
@@ -129,6 +138,10 @@ def test_what_is_no_message_of_ours_is_left_to_others(message: object) -> None:
             converge({**IMAGE, "owner": "a\nb"}),
             "The message to converge names an image of a\\nb in eu-west-1, which is no place.",
         ),
+        (declaring("azure-arm", 7), "The message to converge does not declare at most 64 parts by their names."),
+        (declaring(*map(str, range(65))), "The message to converge does not declare at most 64 parts by their names."),
+        (declaring("a b"), "expects 'a b' is no component type"),
+        (declaring("x" * 200), f"expects '{'x' * 127}…' is no component type"),
         (look_again(), f"The message to look again does not name 1 to {MOST_LISTED} images."),
         (
             look_again(*[IMAGE] * (MOST_LISTED + 1)),
@@ -164,6 +177,22 @@ def test_a_version_of_many_builds_takes_several_messages() -> None:
     assert [MOST_IMAGES, MOST_IMAGES, 1] == [len(order.images) for order in orders]
     assert refs == [ref for order in orders for ref in order.images]
     assert all(len(write_order(order)) < 48 * 1024 for order in orders)
+
+
+def test_a_version_of_the_most_parts_is_one_message() -> None:
+    """With images whose ids have hundreds of characters; none outgrows a queue."""
+    refs = [ImageRef(Platform.AZURE, "s" * 36, "", f"{ARM}{'x' * 400}{number}") for number in range(MOST_IMAGES)]
+    names = [f"azure-arm.{'x' * 100}{number}" for number in range(MOST_DECLARED)]
+    (order,) = orders_for("web", "a1", refs, names)
+    assert len(write_order(order)) < 48 * 1024
+    assert order == read_order(json.loads(write_order(order)), Platform.AZURE)
+
+
+def test_a_name_that_is_declared_twice_counts_once() -> None:
+    """Clouds have several words for Google."""
+    order = read_order(declaring("gcp", "google", "gce"), Platform.AWS)
+    assert isinstance(order, ConvergeOrder)
+    assert ("gce",) == order.expects
 
 
 def test_a_second_look_at_the_most_images_is_one_message() -> None:

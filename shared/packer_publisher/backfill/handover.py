@@ -34,8 +34,9 @@ PATIENCE = timedelta(minutes=30)
 """How long after it was sent a version is waited for: longer than any function lets a message rest after a failure."""
 LOOKS = 3
 """How often a version is looked at by a run at least before it gives it up: what HCP shows may lag by seconds."""
-SHORTEST, LONGEST = 2.0, 30.0
-"""Seconds between two looks at the versions under way; doubled as long as nothing happens."""
+SHORTEST, LONGEST, PER_SECOND = 0.5, 30.0, 20
+"""Seconds between two looks at the versions under way, doubled as long as nothing happens, and how many looks at most
+fall into one second where there are many."""
 TRIES = 3
 """How often one message is put where the queue does not answer."""
 UNDER_WAY = ("looked", "sending", "sent")
@@ -78,7 +79,7 @@ class Handover:
         self._out = out
         self._looks: dict[tuple[str, str], int] = {}
         self._done, self._of = 0, sum(1 for name in todo for _ in journal.versions(*UNDER_WAY, bucket=name))
-        seconds = SHORTEST
+        seconds = 0.0
         try:
             while todo and not run.stop.is_set():
                 steps = dict(zip(todo, several(run.workers, "handover", self._step, todo), strict=True))
@@ -87,7 +88,8 @@ class Handover:
                 moved = any(step.moved for step in steps.values())
                 if held.keys() == set(todo) and not moved and not self._turns.free(held):
                     break  # what they were built from is not finished by this run
-                seconds = SHORTEST if moved else min(2 * seconds, LONGEST)
+                least = min(max(SHORTEST, len(todo) / PER_SECOND), LONGEST)
+                seconds = least if moved else min(max(2 * seconds, least), LONGEST)
                 if todo:
                     (self.pause or run.stop.wait)(seconds)
         except BaseException:
