@@ -115,7 +115,7 @@ def function(local: LocalAWS, monkeypatch: pytest.MonkeyPatch) -> Iterator[Funct
 
 
 def test_a_deregistered_ami_revokes_its_version(function: Function) -> None:
-    """The rule of serverless.yml brings the event, and no SDK's error stands between it and HCP."""
+    """The template's rule brings the event, and no SDK's error stands between it and HCP."""
     images = function.build("one-1")
     function.event(function.account.deregister(HOME, images[HOME]))
     assert [] == function.run()

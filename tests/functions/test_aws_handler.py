@@ -140,7 +140,7 @@ def fingerprint(name: str) -> dict[str, str]:
 
 @pytest.mark.switches(completion_lag=0.0)
 def test_a_build_in_two_regions_completes_its_version(function: Function) -> None:
-    """Events through EventBridge, the rules of serverless.yml and SQS end in one version with both artifacts."""
+    """Events through EventBridge, the template's rules and SQS end in one version with both artifacts."""
     build = function.account.build("base-1", fingerprint("one-1"), copies=["eu-west-1"], created=TEN_MINUTES_AGO)
     for event in (*build.events, *build.events):
         function.queue.emit(event)

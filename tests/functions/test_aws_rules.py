@@ -1,4 +1,4 @@
-"""The rules and the queue that serverless.yml deploys: what passes, matched by moto's EventBridge."""
+"""The rules and queues of the templates, here and in other regions: what passes, matched by moto's EventBridge."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 from tests.clouds.aws_stand_in import fresh_account_id
+from tests.infra.cloudformation import AWS, read_template
 
 from packer_publisher.clouds.aws_events import read_event
 from packer_publisher.local.aws import LocalAWS
@@ -18,8 +18,7 @@ from packer_publisher.local.aws_delivery import LocalDelivery, read_patterns
 
 ROOT = Path(__file__).parents[2]
 EVENTS = ROOT / "tests" / "events" / "aws"
-DEPLOYED = yaml.safe_load((ROOT / "serverless.yml").read_text(encoding="utf-8"))
-RESOURCES = DEPLOYED["resources"]["Resources"]
+RESOURCES = read_template("template.json")["Resources"]
 
 PASSES = {
     "ami_available": True,
@@ -39,10 +38,15 @@ PASSES = {
 }
 
 
-@pytest.fixture(scope="module")
-def delivery() -> Iterator[LocalDelivery]:
+@pytest.fixture(scope="module", params=["template.json", "forwarder.yml"])
+def delivery(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalDelivery]:
+    """Yield a queue behind the rules of a template; those of the forwarder lead here to a queue, too."""
+    path = AWS / request.param
+    if path.suffix == ".yml":
+        path = tmp_path_factory.mktemp("forwarder") / "forwarder.json"
+        path.write_text(json.dumps(read_template(request.param)), "utf-8")
     with LocalAWS() as local:
-        yield LocalDelivery(local.account(fresh_account_id()))
+        yield LocalDelivery(local.account(fresh_account_id()), patterns=read_patterns(path))
 
 
 def load(name: str) -> dict[str, Any]:
@@ -121,23 +125,22 @@ def test_two_rules_let_events_pass_and_both_lead_to_the_queue() -> None:
 
 def test_only_these_rules_may_write_to_the_queues() -> None:
     """A queue that anybody may fill would let anybody start the function."""
-    (statement,) = RESOURCES["FromEventBridge"]["Properties"]["PolicyDocument"]["Statement"]
+    ours, clear = RESOURCES["FromEventBridge"]["Properties"]["PolicyDocument"]["Statement"]
 
-    assert {"Service": "events.amazonaws.com"} == statement["Principal"]
-    sources = statement["Condition"]["ArnEquals"]["aws:SourceArn"]
+    assert ("Allow", {"Service": "events.amazonaws.com"}) == (ours["Effect"], ours["Principal"])
+    sources = ours["Condition"]["ArnEquals"]["aws:SourceArn"]
     assert {name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Events::Rule"} == {
         source["Fn::GetAtt"][0] for source in sources
     }
+    assert ("Deny", {"Bool": {"aws:SecureTransport": "false"}}) == (clear["Effect"], clear["Condition"])
 
 
 def test_the_queue_rests_and_keeps() -> None:
     """Two minutes of settle time, 200 tries, 14 days; and six times the function's timeout between blind tries."""
-    custom, queue = DEPLOYED["custom"], RESOURCES["Events"]["Properties"]
+    queue, function = RESOURCES["Events"]["Properties"], RESOURCES["PublishLambdaFunction"]["Properties"]
 
-    assert 120 == custom["settleSeconds"]
-    assert "${self:custom.settleSeconds}" == queue["DelaySeconds"]
-    assert custom["visibilitySeconds"] == 6 * custom["functionSeconds"]
-    assert "${self:custom.visibilitySeconds}" == queue["VisibilityTimeout"]
+    assert 120 == queue["DelaySeconds"]
+    assert queue["VisibilityTimeout"] == 6 * function["Timeout"]
     assert (
         1_209_600 == queue["MessageRetentionPeriod"] == RESOURCES["DeadLetters"]["Properties"]["MessageRetentionPeriod"]
     )
@@ -148,22 +151,25 @@ def test_the_queue_rests_and_keeps() -> None:
 
 def test_lambda_reports_record_by_record() -> None:
     """Partial batch responses, few at a time, on Python 3.13 and arm64; one batch fits one visibility call."""
-    (event,) = DEPLOYED["functions"]["publish"]["events"]
+    mapping = RESOURCES["PublishEventSourceMappingSQSEvents"]["Properties"]
+    function = RESOURCES["PublishLambdaFunction"]["Properties"]
 
-    assert {
-        "arn": {"Fn::GetAtt": ["Events", "Arn"]},
-        "batchSize": 5,
-        "functionResponseType": "ReportBatchItemFailures",
-        "maximumConcurrency": 2,
-    } == event["sqs"]
-    assert ("python3.13", "arm64") == (DEPLOYED["provider"]["runtime"], DEPLOYED["provider"]["architecture"])
+    assert {"Fn::GetAtt": ["Events", "Arn"]} == mapping["EventSourceArn"]
+    assert (5, {"MaximumConcurrency": 2}) == (mapping["BatchSize"], mapping["ScalingConfig"])
+    assert ["ReportBatchItemFailures"] == mapping["FunctionResponseTypes"]
+    assert ("python3.13", ["arm64"]) == (function["Runtime"], function["Architectures"])
 
 
-def test_the_role_may_look_and_never_change() -> None:
-    """Everything it may do in EC2 is reading; in SQS it may move its own messages and write to its own queue."""
-    statements = DEPLOYED["provider"]["iam"]["role"]["statements"]
+def test_the_forwarder_sends_what_the_home_region_takes() -> None:
+    """The same two patterns, parameter and all; its own dead letters, its own role, a day of retries."""
+    forwarder = read_template("forwarder.yml")["Resources"]
 
-    assert [
-        ["ec2:DescribeImages", "ec2:DescribeRegions", "ec2:GetImageAncestry"],
-        ["sqs:ChangeMessageVisibility", "sqs:SendMessage"],
-    ] == [statement["Action"] for statement in statements]
+    for name in ("TagChanges", "StateChanges"):
+        assert RESOURCES[name]["Properties"]["EventPattern"] == forwarder[name]["Properties"]["EventPattern"]
+        (target,) = forwarder[name]["Properties"]["Targets"]
+        bus = "arn:${AWS::Partition}:events:${HomeRegion}:${AWS::AccountId}:event-bus/default"
+        assert {"Fn::Sub": bus} == target["Arn"]
+        assert {"Fn::GetAtt": ["Role", "Arn"]} == target["RoleArn"]
+        assert {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}} == target["DeadLetterConfig"]
+        assert {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185} == target["RetryPolicy"]
+        assert "IsElsewhere" == forwarder[name]["Condition"]

@@ -1,4 +1,4 @@
-"""The Lambda's sweeps: the schedules of serverless.yml, through SQS, with the real SDK and the local registry."""
+"""The Lambda's sweeps: the schedules of the template, through SQS, with the real SDK and the local registry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import Any
 
 import boto3
 import pytest
-import yaml
 from tests.clouds.aws_stand_in import fresh_account_id
 from tests.simulation.registry import look
 from tests.switches import completing, let_lags_pass, setting
@@ -27,7 +26,7 @@ from packer_publisher.runtime import close_publishers
 from packer_publisher.sweep import MARGIN
 
 ROOT = Path(__file__).parents[2]
-RESOURCES = yaml.safe_load((ROOT / "serverless.yml").read_text(encoding="utf-8"))["resources"]["Resources"]
+RESOURCES = json.loads((ROOT / "infra" / "aws" / "template.json").read_text(encoding="utf-8"))["Resources"]
 NOW = datetime.now(UTC)
 
 
@@ -54,7 +53,7 @@ class Function:
         self.sqs.send_message(QueueUrl=self.queue.queue_url, MessageBody=body)
 
     def tick(self, schedule: str) -> None:
-        """Put into the queue what a schedule of serverless.yml sends."""
+        """Put into the queue what a schedule of the template sends."""
         (target,) = RESOURCES[schedule]["Properties"]["Targets"]
         self.send(target["Input"])
 

@@ -95,7 +95,7 @@ def _decoded(line: str) -> Mapping[str, Any]:
 class LambdaDoor:
     """The Lambda: a batch of SQS records, of which those that failed come again."""
 
-    batch = 5  # serverless.yml
+    batch = 5  # as serverless.yml has it
 
     def __init__(self) -> None:
         self._log = _Log()

@@ -1,6 +1,7 @@
 """The three platforms' queues in simulated time: when a message comes again, when it is given up, who may work at once.
 
-The figures are those that are deployed: serverless.yml and host.json are read; Google's are the subscription's limits.
+The figures are those that are deployed: infra/aws/template.json and host.json are read; Google's are the
+subscription's limits.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from packer_publisher.clouds.aws_queue import rest
 from packer_publisher.image import ImageEvent
@@ -100,15 +99,17 @@ def platforms(rng: random.Random) -> dict[str, Platform]:
 
 
 def _sqs(rng: random.Random) -> Platform:
-    deployed: dict[str, Any] = yaml.safe_load((ROOT / "serverless.yml").read_text(encoding="utf-8"))
-    queue = deployed["resources"]["Resources"]["Events"]["Properties"]
-    (trigger,) = [event["sqs"] for event in deployed["functions"]["publish"]["events"] if "sqs" in event]
+    text = (ROOT / "infra" / "aws" / "template.json").read_text(encoding="utf-8")
+    deployed: dict[str, Any] = {
+        name: resource["Properties"] for name, resource in json.loads(text)["Resources"].items()
+    }
+    queue, trigger = deployed["Events"], deployed["PublishEventSourceMappingSQSEvents"]
     return Platform(
         name="SQS",
-        workers=trigger["maximumConcurrency"],
-        batch=trigger["batchSize"],
-        seconds=deployed["custom"]["functionSeconds"] - 5.0,
-        delay=deployed["custom"]["settleSeconds"],
+        workers=trigger["ScalingConfig"]["MaximumConcurrency"],
+        batch=trigger["BatchSize"],
+        seconds=deployed["PublishLambdaFunction"]["Timeout"] - 5.0,
+        delay=queue["DelaySeconds"],
         most=queue["RedrivePolicy"]["maxReceiveCount"],
         keeps=queue["MessageRetentionPeriod"],
         rest=lambda tries, retry_after: rest(tries, retry_after, rng.uniform),

@@ -1,4 +1,4 @@
-"""From EventBridge to the function, as serverless.yml deploys it: rules, a queue, and Lambda's poller; on moto.
+"""From EventBridge to the function, as infra/aws/template.json deploys it: rules, a queue, Lambda's poller; on moto.
 
 Three things differ from AWS, and are made good here. moto drops ``account`` from what it delivers and sets ``region``
 to the bus's own: both are put back, from the account and from the image's ARN, because forwarding between buses keeps
@@ -24,21 +24,30 @@ if TYPE_CHECKING:
 
     from packer_publisher.local.aws import LocalAccount
 
-SERVERLESS = Path(__file__).parents[3] / "serverless.yml"
+TEMPLATE = Path(__file__).parents[3] / "infra" / "aws" / "template.json"
 
 Handler = Callable[[dict[str, Any], Any], Mapping[str, Any]]
 
 
-def read_patterns(path: Path = SERVERLESS) -> dict[str, dict[str, Any]]:
-    """Return the event patterns that serverless.yml deploys, by the name of their rule; schedules have none."""
-    import yaml
+def read_patterns(path: Path = TEMPLATE) -> dict[str, dict[str, Any]]:
+    """Return the event patterns that the template deploys, by the name of their rule; schedules have none.
 
-    resources = yaml.safe_load(path.read_text(encoding="utf-8"))["resources"]["Resources"]
+    A parameter in a pattern has its default.
+    """
+    template = json.loads(path.read_text(encoding="utf-8"))
     return {
-        name: resource["Properties"]["EventPattern"]
-        for name, resource in resources.items()
+        name: _with_defaults(resource["Properties"]["EventPattern"], template["Parameters"])
+        for name, resource in template["Resources"].items()
         if resource["Type"] == "AWS::Events::Rule" and "EventPattern" in resource["Properties"]
     }
+
+
+def _with_defaults(part: Any, parameters: Mapping[str, Mapping[str, Any]]) -> Any:
+    if isinstance(part, dict):
+        if set(part) == {"Ref"}:
+            return parameters[part["Ref"]]["Default"]
+        return {key: _with_defaults(value, parameters) for key, value in part.items()}
+    return [_with_defaults(value, parameters) for value in part] if isinstance(part, list) else part
 
 
 @dataclass(frozen=True, slots=True)
