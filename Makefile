@@ -14,7 +14,7 @@ no_proxy_all := $(loopback)$(if $(NO_PROXY),$(comma)$(NO_PROXY))$(if $(no_proxy)
 export NO_PROXY := $(no_proxy_all)
 export no_proxy := $(no_proxy_all)
 
-.PHONY: help demo test check format package test-deploy bench bench-backfill bench-cold-start proof lock clean
+.PHONY: help demo test check format package template test-deploy bench bench-backfill bench-cold-start proof lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -43,6 +43,12 @@ format:  ## Format and mend what ruff can mend
 package:  ## Build the functions' archives into build/ (CONFIG=publisher.yaml puts it into each; needs Python 3.13)
 	@.ci/venv-deploy
 	@$(DEPLOY)/python -m infra.package $(if $(CONFIG),--config "$(CONFIG)")
+
+template:  ## Compile serverless.yml into infra/aws/template.json, and docs/aws.md's tables (needs Node)
+	@.ci/venv dev
+	@[ -x node_modules/.bin/osls ] || npm ci --ignore-scripts --no-audit --no-fund --loglevel=error
+	@$(VENV)/python -m infra.aws.compile
+	@$(VENV)/python -m infra.aws.tables
 
 test-deploy:  ## Run the archives under their real runtimes (needs Python 3.13 and Node)
 	@.ci/venv-deploy runtimes

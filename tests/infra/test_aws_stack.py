@@ -101,16 +101,20 @@ def account(local: LocalAWS) -> LocalAccount:
     return account
 
 
-def home(account: LocalAccount, **given: str) -> Stack:
+def home(account: LocalAccount, *, schedules: bool = False) -> Stack:
     """Return the function's stack in the home region; its settle delay is seen, then shortened to nothing.
 
-    It is paused, so that moto, which would start a container for it, leaves the messages where they are.
+    It is paused, so that moto, which would start a container for it, leaves the messages where they are; and without
+    the targets of its schedules, which moto gives every event, because they have no pattern.
     """
     bucket = f"releases-{account.account_id}"
-    given = LEAST | {"CodeBucket": bucket, "CodeKey": "1.zip", "Paused": "true"} | given
+    given = LEAST | {"CodeBucket": bucket, "CodeKey": "1.zip", "Paused": "true"}
     stack = Stack(account, HOME, read_template("template.json"), given)
     assert "120" == stack.attributes("Events")["DelaySeconds"]
     stack.client("sqs").set_queue_attributes(QueueUrl=stack.names["Events"], Attributes={"DelaySeconds": "0"})
+    if not schedules:
+        for rule in ("SweepOften", "SweepDaily"):
+            stack.client("events").remove_targets(Rule=stack.names[rule], Ids=["events"])
     return stack
 
 
@@ -136,7 +140,7 @@ def test_an_event_reaches_the_queue_that_the_function_polls(account: LocalAccoun
 
 def test_the_schedules_send_orders_to_sweep(account: LocalAccount) -> None:
     """Every quarter of an hour, and once a day with a longer window."""
-    stack = home(account)
+    stack = home(account, schedules=True)
     events = stack.client("events")
     sent = {}
     for rule in ("SweepOften", "SweepDaily"):
@@ -186,12 +190,20 @@ def test_the_forwarder_brings_an_event_home(account: LocalAccount) -> None:
         forwarder.emit(load(name))
 
     assert ["Tag Change on Resource", "EC2 AMI State Change"] == [event["detail-type"] for event in stack.received()]
-    role = forwarder.client("iam").get_role_policy(
-        RoleName=f"packer-publisher-forwarder-{ELSEWHERE}", PolicyName="home-bus"
-    )
-    (statement,) = role["PolicyDocument"]["Statement"]
-    bus = f"arn:aws:events:{HOME}:{account.account_id}:event-bus/default"
-    assert ("events:PutEvents", bus) == (statement["Action"], statement["Resource"])
+    role = forwarder.client("iam").get_role(RoleName=f"packer-publisher-forwarder-{ELSEWHERE}")["Role"]
+    (target,) = forwarder.client("events").list_targets_by_rule(Rule=forwarder.names["TagChanges"])["Targets"]
+    assert role["Arn"] == target["RoleArn"]
+
+
+def test_the_forwarders_role_reaches_one_bus() -> None:
+    """That of the home region: the very target of its rules."""
+    resources = read_template("forwarder.yml")["Resources"]
+    (policy,) = resources["Role"]["Properties"]["Policies"]
+    (statement,) = policy["PolicyDocument"]["Statement"]
+    (target,) = resources["TagChanges"]["Properties"]["Targets"]
+    assert ("events:PutEvents", target["Arn"]) == (statement["Action"], statement["Resource"])
+    (trust,) = resources["Role"]["Properties"]["AssumeRolePolicyDocument"]["Statement"]
+    assert {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}} == trust["Condition"]
 
 
 @pytest.mark.parametrize("name", ["template.json", "forwarder.yml"])

@@ -1,0 +1,94 @@
+"""serverless.yml, compiled by the packager that is pinned: the template of the release is what it compiles to.
+
+What the template itself must hold to is checked without Node, in tests/infra. Two tools are too large to be installed for
+one test each, and are asked where they are named: Serverless 3.40 by ``SERVERLESS_3`` (``npm install serverless@3.40.0``
+somewhere, then the path of ``node_modules/.bin/serverless``), and checkov by ``CHECKOV`` (``pip install checkov``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from infra.aws.compile import FORWARDER, TEMPLATE, as_text, compiled, find_program, released
+
+ROOT = Path(__file__).parents[2]
+
+CHECKOV = {
+    ("CKV_AWS_116", "template.json", "PublishLambdaFunction"): "SQS starts it, never asynchronously: the dead-letter "
+    "queue is the queue's",
+    ("CKV_AWS_115", "template.json", "PublishLambdaFunction"): "the event source's maximum concurrency bounds it; "
+    "reserved concurrency would throttle polls and burn receives (Lambda developer guide, SQS scaling)",
+    ("CKV_AWS_27", "forwarder.yml", "DeadLetters"): "encrypted by SqsManagedSseEnabled, which the check does not know; "
+    "events that are already public to the account's readers of tags",
+}
+"""What checkov finds and we do not follow, with the reason."""
+
+
+@pytest.fixture(scope="module")
+def template() -> dict[str, Any]:
+    """Return what osls makes of serverless.yml in this checkout."""
+    program = find_program()
+    if program is None:
+        pytest.exit("osls is not there: `make test-deploy` installs it with Node", returncode=2)
+    return compiled(program)
+
+
+def test_the_released_template_is_what_serverless_yml_compiles_to(template: dict[str, Any]) -> None:
+    """Else `make template`."""
+    assert as_text(released(template)) == TEMPLATE.read_text("utf-8")
+
+
+def test_osls_adds_no_more_than_its_bucket(template: dict[str, Any]) -> None:
+    """What it deploys itself differs from the release by the place of the archive alone; it retains nothing either."""
+    own, release = template["Resources"], released(json.loads(json.dumps(template)))["Resources"]
+    assert {"ServerlessDeploymentBucket", "ServerlessDeploymentBucketPolicy"} == set(own) - set(release)
+    assert [] == [name for name, resource in own.items() if "DeletionPolicy" in resource]
+    differing = [name for name in release if own[name] != release[name]]
+    assert ["PublishLambdaFunction"] == differing
+    function, released_function = own["PublishLambdaFunction"], release["PublishLambdaFunction"]
+    assert "ServerlessDeploymentBucket" == function["Properties"].pop("Code")["S3Bucket"]["Ref"]
+    released_function["Properties"].pop("Code")
+    assert function == released_function
+
+
+def test_a_parameters_file_that_is_missing_is_an_error() -> None:
+    """A typing error in its name never deploys the defaults."""
+    program = find_program()
+    assert program is not None
+    for name, status in (("infra/aws/parameters.example.json", 0), ("infra/aws/parameters.exemple.json", 1)):
+        command = [str(program), "print", f"--param=parameters={name}", "--path", "provider.stackParameters"]
+        environment = {"PATH": os.environ["PATH"], "SLS_TELEMETRY_DISABLED": "1", "SLS_NOTIFICATIONS_MODE": "off"}
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+        assert status == done.returncode
+        assert ("HcpWorkloadProvider" in done.stdout) is (status == 0)
+        assert ('Value not found at "file" source' in done.stdout + done.stderr) is (status == 1)
+
+
+def test_serverless_3_compiles_the_same() -> None:
+    """The file is no more osls's than that of the framework that it continues."""
+    program = os.environ.get("SERVERLESS_3")
+    if not program:
+        pytest.skip("SERVERLESS_3 names no Serverless Framework 3.40 (npm install serverless@3.40.0)")
+    assert as_text(released(compiled(Path(program)))) == TEMPLATE.read_text("utf-8")
+
+
+def test_checkov_finds_nothing_but_what_is_explained() -> None:
+    """Its own list of what a template should have; each exception has a reason."""
+    program = os.environ.get("CHECKOV")
+    if not program:
+        pytest.skip("CHECKOV names no checkov (pip install checkov)")
+    files = [part for path in (TEMPLATE, FORWARDER) for part in ("-f", str(path))]
+    command = [program, *files, "--framework", "cloudformation", "--output", "json", "--skip-download", "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    answer = json.loads(done.stdout)
+    found = {
+        (check["check_id"], Path(check["file_path"]).name, check["resource"].rpartition(".")[2])
+        for check in answer["results"]["failed_checks"]
+    }
+    assert set(CHECKOV) == found
+    assert 20 < answer["summary"]["passed"]
