@@ -97,8 +97,9 @@ def released(template: dict[str, Any]) -> dict[str, Any]:
         for name, resource in template["Resources"].items()
         if not name.startswith("ServerlessDeploymentBucket")
     }
-    function = resources["PublishLambdaFunction"]["Properties"]
-    function["Code"] = {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}
+    function = resources["PublishLambdaFunction"]
+    code = {"Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}}}
+    resources["PublishLambdaFunction"] = function | {"Properties": function["Properties"] | code}
     outputs = {name: output for name, output in template["Outputs"].items() if name != "ServerlessDeploymentBucketName"}
     parts = {"Parameters": CODE | template["Parameters"], "Resources": resources, "Outputs": outputs}
     order = ("AWSTemplateFormatVersion", "Description", "Parameters", "Rules", "Conditions", "Resources", "Outputs")
