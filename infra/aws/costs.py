@@ -80,7 +80,7 @@ def costs(template: Mapping[str, Any]) -> tuple[Cost, ...]:
         Cost("Lambda request", sweeps, events, "one each"),
         Cost("SQS request", polls + 3 * sweeps, 3 * events, "Lambda's polling; three for each message"),
         Cost("event sent to another region's bus", 0, away, "three images in four are outside the home region"),
-        Cost("metric-month", ASSUMED["metrics of an idle month"], more, "figures of a sweep; outcomes that occur"),
+        Cost("metric-month", ASSUMED["metrics of an idle month"], more, "a sweep's; a month's outcomes"),
         Cost("alarm-month", alarms, 0, f"{alarms} alarms; one more for each other region"),
         Cost("dashboard-month", dashboards, 0, "`Dashboard: false` makes none"),
         Cost("GB of logs", *gigabytes, "2.5 KB an invocation"),
