@@ -5,14 +5,17 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 from packer_publisher.drift.row import VERDICTS, How, Verdict
 
 ROOT = Path(__file__).parents[1]
 
 
-def test_every_rule_of_trust_names_a_test_that_exists() -> None:
-    """A promise whose test was renamed or removed is found here."""
-    named = re.findall(r"`(test_[a-z0-9_]+)`", (ROOT / "docs" / "trust.md").read_text("utf-8"))
+@pytest.mark.parametrize("page", ["trust.md", "promises.md"])
+def test_every_rule_and_promise_names_a_test_that_exists(page: str) -> None:
+    """One whose test was renamed or removed is found here."""
+    named = re.findall(r"`(test_[a-z0-9_]+)`", (ROOT / "docs" / page).read_text("utf-8"))
     defined = {
         name
         for path in (ROOT / "tests").rglob("test_*.py")
