@@ -32,8 +32,8 @@ REASONS = {
 """Why each statement is there, by its Sid."""
 
 CONDITIONS = {
-    "HasClient": "with `HcpClientId`",
-    "HasClientSecretKey": "with `ClientSecretKeyArn`",
+    "HasSecret": "with `HcpClientSecretArn`",
+    "HasSecretKey": "with `ClientSecretKeyArn`",
     "HasKey": "with `KmsKeyArn`",
     "HasVpc": "with `SubnetIds`",
 }

@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 
 from packer_publisher.configuration import read_configuration
+from packer_publisher.credential_settings import Workload, read_credential_settings
 from packer_publisher.document import find_document
+from packer_publisher.secret_reference import SecretsManagerSecret, SystemsManagerParameter
 from packer_publisher.settings import Settings
 from tests.infra.cloudformation import AWS, decided, read_template, refusals, statements
 
@@ -47,8 +49,9 @@ REFUSED = [
     ({"Configuration": "{" + " " * 3000 + "}"}, "of at most 3,000 characters (PUBLISHER_CONFIG)"),
     ({"HcpWorkloadProvider": "my-provider"}, "(PUBLISHER_WORKLOAD_PROVIDER)"),
     ({"HcpWorkloadProvider": ""}, "Say who the function is to HCP: HcpWorkloadProvider (no secret needed), or"),
-    ({"HcpClientId": "4aBc", "HcpClientSecretArn": SECRET}, "Set HcpWorkloadProvider or HcpClientId, not both."),
-    (CLIENT | {"HcpClientSecretArn": ""}, "HcpClientId and HcpClientSecretArn go together."),
+    ({"HcpClientId": "4aBc", "HcpClientSecretArn": SECRET}, "Set HcpWorkloadProvider or HcpClientSecretArn, not both."),
+    ({"HcpClientId": "4aBc"}, "HcpClientId needs HcpClientSecretArn, the place of its secret."),
+    ({"HcpClientId": "4 aBc", "HcpWorkloadProvider": "", "HcpClientSecretArn": SECRET}, "(HCP_CLIENT_ID)"),
     (CLIENT | {"HcpClientSecretArn": "s3cr3t"}, "(PUBLISHER_CLIENT_SECRET), not the secret itself"),
     (CLIENT | {"HcpClientSecretArn": SECRET.replace("secretsmanager", "s3")}, "(PUBLISHER_CLIENT_SECRET)"),
     ({"ClientSecretKeyArn": KEY}, "ClientSecretKeyArn is the key of HcpClientSecretArn, which is not set."),
@@ -104,6 +107,7 @@ def test_every_parameter_that_can_be_wrong_is_tried() -> None:
 ACCEPTED: list[dict[str, str]] = [
     {},
     CLIENT | {"ClientSecretKeyArn": KEY},
+    CLIENT | {"HcpClientId": ""},
     CLIENT | {"HcpClientSecretArn": "arn:aws:ssm:eu-west-1:123456789012:parameter/packer/hcp"},
     {"Configuration": "publisher.json"},
     {"HcpWorkloadProvider": "", "Registry": "off"},
@@ -121,16 +125,22 @@ ACCEPTED: list[dict[str, str]] = [
 def test_a_good_value_is_taken(given: dict[str, str]) -> None:
     """In all partitions, and with the function's own settings read without a complaint."""
     assert [] == refusals(TEMPLATE, LEAST | given)
-    variables = {name: value for name, value in environment(**given).items() if isinstance(value, str)}
-    named = {name: (LEAST | given | defaults())[value["Ref"]] for name, value in environment(**given).items()
-             if isinstance(value, dict) and value["Ref"] in defaults() | LEAST | given}  # fmt: skip
-    if named["PUBLISHER_CONFIG"].startswith("{"):
-        own = {name: value for name, value in (variables | named).items() if name not in IDENTITY}
+    values = defaults() | LEAST | given
+    own = {
+        name: value if isinstance(value, str) else values.get(value["Ref"], "https://queue.example/")
+        for name, value in environment(**given).items()
+    }
+    own["AWS_LAMBDA_FUNCTION_NAME"] = "packer-publisher"
+    asked = read_credential_settings(own)
+    match asked:
+        case Workload(provider):
+            assert own["PUBLISHER_WORKLOAD_PROVIDER"] == provider
+        case SecretsManagerSecret(arn) | SystemsManagerParameter(arn):
+            assert own["PUBLISHER_CLIENT_SECRET"] == arn
+        case _:
+            assert given["Registry"] == "off"
+    if own["PUBLISHER_CONFIG"].startswith("{"):
         assert Settings.from_environment(own).registry_off is (given.get("Registry") == "off")
-
-
-IDENTITY = ("PUBLISHER_WORKLOAD_PROVIDER", "PUBLISHER_CLIENT_SECRET")
-"""Read by the credentials, not by the settings."""
 
 
 def defaults() -> dict[str, str]:
