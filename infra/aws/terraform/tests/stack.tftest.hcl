@@ -1,3 +1,5 @@
+mock_provider "aws" {}
+
 variables {
   archive               = "tests/archive.zip"
   bucket                = "releases"
