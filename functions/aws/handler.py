@@ -20,7 +20,7 @@ from packer_publisher.clouds.aws_queue import own_queue, rest, stretch, sweeps_l
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError
 from packer_publisher.image import Platform
-from packer_publisher.intake import Answer, receive, reported
+from packer_publisher.intake import Answer, begin, receive, reported
 from packer_publisher.report import Outcome, Report
 from packer_publisher.sweep_log import OLDEST
 
@@ -37,6 +37,8 @@ LEVEL = logging.getLevelNamesMapping().get(os.environ.get("PUBLISHER_LOG_LEVEL",
 
 logger = Logger(service="packer-publisher", level=LEVEL)
 metrics = Metrics(namespace="PackerPublisher", service="packer-publisher")
+if (wrong := begin(Platform.AWS, os.environ)) is not None:
+    logger.error(str(wrong), extra={"remedy": wrong.remedy})
 
 
 class Deferred(Exception):

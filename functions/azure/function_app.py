@@ -15,6 +15,7 @@ import logging
 import os
 import threading
 from datetime import timedelta
+from typing import List  # noqa: UP035  # see Work
 
 import azure.functions as func
 
@@ -23,17 +24,21 @@ from packer_publisher.clouds.azure_queue import OutputBinding, decoded
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import Rejected
 from packer_publisher.image import Platform
-from packer_publisher.intake import Answer, receive, reported, sweep_once
+from packer_publisher.intake import Answer, begin, receive, reported, sweep_once
 from packer_publisher.messages import LONGEST, Queue
 from packer_publisher.report import Outcome, Report
 from packer_publisher.reporting import log_line
 
 SECONDS = 120.0  # with as long a wait for another's turn still within host.json's functionTimeout
 
+Work = func.Out[List[str]]  # noqa: UP006  # Azure's worker loads no function whose binding is list[str] (typing_inspect)
+
 app = func.FunctionApp()
 _one_at_a_time = threading.Lock()  # the host calls from several threads; a publisher serves one at a time
 log = logging.getLogger("packer_publisher")
 logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK tells every token request at INFO
+if (wrong := begin(Platform.AZURE, os.environ)) is not None:
+    log.error(json.dumps({"message": str(wrong), "remedy": wrong.remedy}))
 
 
 class RetryLater(Exception):
@@ -42,7 +47,7 @@ class RetryLater(Exception):
 
 @app.queue_trigger(arg_name="message", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
 @app.queue_output(arg_name="work", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
-def publish_image(message: func.QueueMessage, work: func.Out[list[str]]) -> None:
+def publish_image(message: func.QueueMessage, work: Work) -> None:
     """Publish the image of one event.
 
     Returns None (any other value would fail the invocation: there is no ``$return`` binding) for every outcome that
@@ -53,7 +58,7 @@ def publish_image(message: func.QueueMessage, work: func.Out[list[str]]) -> None
 
 @app.timer_trigger(arg_name="timer", schedule="0 */15 * * * *")
 @app.queue_output(arg_name="work", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
-def sweep_images(timer: func.TimerRequest, work: func.Out[list[str]]) -> None:  # noqa: ARG001  # the host passes both
+def sweep_images(timer: func.TimerRequest, work: Work) -> None:  # noqa: ARG001  # the host passes both
     """Sweep the configured window; where Azure cannot be listed, the log says so, and the next turn tries again."""
     _sweep(work)
 
@@ -61,7 +66,7 @@ def sweep_images(timer: func.TimerRequest, work: func.Out[list[str]]) -> None:  
 @app.retry(strategy="fixed_delay", max_retry_count="5", delay_interval="00:10:00")
 @app.timer_trigger(arg_name="timer", schedule="0 7 3 * * *")
 @app.queue_output(arg_name="work", queue_name="%PUBLISHER_QUEUE%", connection="PUBLISHER_STORAGE")
-def sweep_weeks(timer: func.TimerRequest, work: func.Out[list[str]]) -> None:  # noqa: ARG001  # the host passes both
+def sweep_weeks(timer: func.TimerRequest, work: Work) -> None:  # noqa: ARG001  # the host passes both
     """Sweep the last two weeks; trouble with the list raises, and the host tries again."""
     _sweep(work, LONGEST)
 
@@ -77,7 +82,7 @@ def handle(body: bytes, queue: Queue | None = None) -> Answer:
         return receive(message, read_event, Platform.AZURE, os.environ, deadline, queue, not_ours=not_ours)
 
 
-def _sweep(work: func.Out[list[str]], window: timedelta | None = None) -> None:
+def _sweep(work: Work, window: timedelta | None = None) -> None:
     with _one_at_a_time:
         _end(sweep_once(Platform.AZURE, os.environ, Deadline.after(SECONDS), OutputBinding(work), window))
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import threading
 import traceback
 from typing import Any
@@ -22,7 +21,7 @@ from packer_publisher.clouds.gcp_queue import own_topic, set_aside
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, Rejected
 from packer_publisher.image import Platform
-from packer_publisher.intake import Answer, put_aside, receive, unreadable
+from packer_publisher.intake import Answer, begin, put_aside, receive, unreadable
 from packer_publisher.report import Report
 from packer_publisher.reporting import log_line
 
@@ -91,5 +90,8 @@ def _write(severity: str, fields: dict[str, object]) -> None:
     levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
     least = os.environ.get("PUBLISHER_LOG_LEVEL", "").strip().upper()
     if least not in levels or levels.index(severity) >= levels.index(least):
-        sys.stdout.write(json.dumps({"severity": severity, **fields}) + "\n")
-        sys.stdout.flush()
+        print(json.dumps({"severity": severity, **fields}), flush=True)  # noqa: T201  # Cloud Logging reads it there
+
+
+if (wrong := begin(Platform.GCE, os.environ)) is not None:
+    _write("ERROR", {"message": str(wrong), "remedy": wrong.remedy})

@@ -43,6 +43,18 @@ class Answer:
         return self.entries[0].title
 
 
+def begin(platform: Platform, environ: Mapping[str, str]) -> ConfigurationError | None:
+    """Read the settings at the start of a process, before any event; return what is wrong with them.
+
+    It is to be logged, not raised: a process that cannot start tells less, and events wait for mended settings anyway.
+    """
+    try:
+        open_publisher(platform, environ)
+    except ConfigurationError as problem:
+        return problem
+    return None
+
+
 def receive(
     message: object, read_event: ReadEvent, platform: Platform, environ: Mapping[str, str], deadline: Deadline,
     queue: Queue | None, *, not_ours: str,

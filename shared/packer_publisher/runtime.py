@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, cast
 
@@ -19,8 +20,6 @@ from packer_publisher.sweep import Memory, Sweep, sweep
 from packer_publisher.versions import Versions
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from packer_publisher.backfill.asked import Asked, Place
     from packer_publisher.backfill.journal import Journal
     from packer_publisher.backfill.run import Backfill
@@ -32,6 +31,8 @@ if TYPE_CHECKING:
     from packer_publisher.registry import HCPPacker
     from packer_publisher.sweep import Scanned
 
+BESIDE = Path(__file__).parents[1]
+"""In an archive the function's own folder, where its document lies; Azure starts its worker in another one."""
 
 _opened: dict[tuple[Platform, tuple[tuple[str, str], ...]], Publisher] = {}
 _memories: dict[int, Memory] = {}
@@ -54,7 +55,7 @@ def _open(environ: Mapping[str, str]) -> Publisher:
     """Return a new publisher. It gets the whole environment: the home directory holds the default credential file,
     and a workload's token may be in any variable.
     """
-    settings = Settings.from_environment(environ)
+    settings = Settings.from_environment(environ, BESIDE)
     return Publisher(
         settings.policy,
         lambda: _open_registry(environ),
@@ -91,7 +92,7 @@ def sweep_window(
 
 def window_of(environ: Mapping[str, str]) -> timedelta:
     """Return how far back a sweep looks (PUBLISHER_SWEEP_WINDOW); ConfigurationError where a setting is wrong."""
-    return Settings.from_environment(environ).sweep_window
+    return Settings.from_environment(environ, BESIDE).sweep_window
 
 
 def close_publishers() -> None:

@@ -311,7 +311,7 @@ def test_wrong_settings_keep_the_event(function: Function) -> None:
 
 
 def test_a_level_that_is_none_does_not_end_the_import() -> None:
-    """It is told with each event; a function that cannot even start tells nothing."""
+    """It is told at the start and with each event; a function that cannot even start tells nothing."""
     code = "import handler; print(handler.LEVEL)"
     environment = {**os.environ, "PUBLISHER_LOG_LEVEL": "loud", "PYTHONPATH": os.pathsep.join(sys.path)}
 
@@ -319,7 +319,9 @@ def test_a_level_that_is_none_does_not_end_the_import() -> None:
         [sys.executable, "-c", code], cwd=HANDLER.parent, env=environment, capture_output=True, text=True, check=True
     )
 
-    assert f"{logging.INFO}\n" == done.stdout
+    told, level = done.stdout.splitlines()
+    assert str(logging.INFO) == level
+    assert 'PUBLISHER_LOG_LEVEL is "LOUD"; write DEBUG or INFO' in json.loads(told)["message"]
 
 
 def test_what_is_not_ours_imports_neither_boto3_nor_httpx() -> None:

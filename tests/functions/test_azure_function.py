@@ -6,6 +6,8 @@ import base64
 import importlib.util
 import json
 import logging
+import types
+import typing
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -94,6 +96,15 @@ def test_one_function_takes_from_the_queue_and_two_sweep() -> None:
         ("queue", {"direction": "OUT", "name": "work"}),
     ):
         assert {**queue, **own}.items() <= bindings[kind].items()
+
+
+def test_no_binding_is_annotated_as_the_worker_cannot_read_it() -> None:
+    """Azure's worker takes ``typing.List[str]`` for a generic type, and loads no function that says ``list[str]``."""
+    for function in (APP.publish_image, APP.sweep_images, APP.sweep_weeks):
+        hints = typing.get_type_hints(function._function.get_user_function())
+        inner = [argument for hint in hints.values() for argument in typing.get_args(hint)]
+        assert [typing.List[str]] == inner  # noqa: UP006  # this is what it is about
+        assert [] == [argument for argument in inner if isinstance(argument, types.GenericAlias)]
 
 
 def test_the_host_retries_for_more_than_a_day_and_one_message_at_a_time() -> None:

@@ -343,10 +343,6 @@ def test_a_forged_line_stays_one_line(compute: ComputeEngine, function: Function
     assert '\\n{"severity"' in function.logged()["reason"]
 
 
-def test_the_entry_point_is_short_and_its_requirements_are_those_of_the_package() -> None:
-    """Under 100 lines, and no other version bounds than pyproject.toml has."""
+def test_the_entry_point_is_short() -> None:
+    """Under 100 lines: the rules live in the package."""
     assert len((FUNCTION / "main.py").read_text().splitlines()) < 100
-    project = (FUNCTION.parents[1] / "pyproject.toml").read_text()
-    requirements = (FUNCTION / "requirements.txt").read_text().split()
-    assert [] == [wanted for wanted in requirements if f'"{wanted}"' not in project]
-    assert 3 == len(requirements)
