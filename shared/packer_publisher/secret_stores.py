@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from packer_publisher.deadline import Deadline
+from packer_publisher.errors import ConfigurationError
 from packer_publisher.secret_reference import (
     KeyVaultSecret,
     SecretManagerVersion,
@@ -22,7 +23,19 @@ class SecretStores:
     environ: Mapping[str, str] = field(repr=False)
 
     def __call__(self, reference: SecretReference, deadline: Deadline, /) -> str:
-        """Return the text of a secret; nothing stays open."""
+        """Return the text of a secret; nothing stays open.
+
+        Raises ConfigurationError, too, where the secret is in a cloud whose SDK is not here: a function has its own.
+        """
+        try:
+            return self._read(reference, deadline)
+        except ModuleNotFoundError as error:
+            raise ConfigurationError(
+                f"PUBLISHER_CLIENT_SECRET names a secret that cannot be read here: {error.name} is not installed.",
+                remedy="Keep the secret in a store of the function's own cloud.",
+            ) from error
+
+    def _read(self, reference: SecretReference, deadline: Deadline) -> str:
         match reference:
             case SecretsManagerSecret() | SystemsManagerParameter():
                 from packer_publisher.clouds.aws_secrets import read_aws_secret
