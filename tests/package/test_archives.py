@@ -164,9 +164,12 @@ def test_only_the_operations_that_the_lambda_calls_are_there() -> None:
 
 
 def test_the_role_allows_the_operations_that_are_there() -> None:
-    """What the template's role allows on EC2 is what the archive can call."""
+    """What the template's role allows on EC2 is what the archive can call; Lambda itself attaches to a network."""
     template = (ROOT / "infra" / "aws" / "template.json").read_text("utf-8")
-    assert set(OPERATIONS["ec2"]) == set(re.findall(r'"ec2:(\w+)"', template))
+    allowed = {
+        action for action in re.findall(r'"ec2:(\w+)"', template) if not re.search("Interface|Address|Subnet", action)
+    }
+    assert set(OPERATIONS["ec2"]) == allowed
 
 
 def test_a_cut_model_holds_what_its_operations_need() -> None:
