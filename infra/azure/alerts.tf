@@ -55,7 +55,7 @@ locals {
       severity    = 2
       window      = "PT1H"
       frequency   = "PT15M"
-      query       = "AppExceptions | where AppRoleName =~ '${var.function_app_name}' | where not(OuterMessage has 'RetryLater' or InnermostMessage has 'RetryLater' or tostring(Details) has 'RetryLater') | project TimeGenerated, OuterMessage"
+      query       = "union (AppExceptions | where AppRoleName =~ '${var.function_app_name}' | where not(OuterMessage has 'RetryLater' or InnermostMessage has 'RetryLater' or tostring(Details) has 'RetryLater') | project TimeGenerated, told = OuterMessage), (${local.lines} | where SeverityLevel >= 3 | project TimeGenerated, told = Message)"
       measure     = null
       aggregation = "Count"
       operator    = "GreaterThan"
