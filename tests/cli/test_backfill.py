@@ -123,13 +123,14 @@ def test_versions_tell_history_and_a_second_run_has_nothing_to_do(account: Accou
     assert 12 == len(found["versions"])
 
 
-def test_a_denied_region_is_status_four_and_the_others_are_written(account: Account) -> None:
+@pytest.mark.parametrize("region", REGIONS, ids=["the home region", "another"])
+def test_a_denied_region_is_status_four_and_the_others_are_written(account: Account, region: str) -> None:
     """It is named with the reason; no build waits for it, for no tag names it."""
-    account.ec2.deny("us-east-1")
+    account.ec2.deny(region)
     status, out, err = account.run("aws", "--yes")
     assert 4 == status
-    assert "aws:123456789012, us-east-1: no access" in out
-    assert "Error: no access to aws:123456789012, us-east-1" in err
+    assert f"aws:123456789012, {region}: no access" in out
+    assert f"Error: no access to aws:123456789012, {region}" in err
     assert history(account) == account.versions()
 
 

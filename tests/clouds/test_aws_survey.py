@@ -397,14 +397,26 @@ def test_a_home_region_that_is_not_enabled_denies_access(aws: AWS, monkeypatch: 
     assert "AWS region me-south-1 denied access (AuthFailure)" == str(caught.value)
 
 
-def test_a_list_of_regions_that_is_denied_names_the_way_out(ec2: EC2, aws: AWS) -> None:
-    """Whoever may not list regions names them."""
+def test_a_home_region_that_is_closed_leaves_the_others_open(ec2: EC2, aws: AWS) -> None:
+    """Another region tells which there are; the closed one is among them, and denies its own list alone."""
     ec2.deny("us-east-1")
+
+    assert (IRELAND, VIRGINIA) == aws.scopes(soon())
+    assert (IRELAND,) == aws.scopes(soon(), ["eu-west-1"])
+    with pytest.raises(Forbidden, match="AWS region us-east-1 denied access"):
+        surveyed(aws, VIRGINIA)
+
+
+def test_a_list_of_regions_that_is_denied_everywhere_names_the_way_out(ec2: EC2, aws: AWS) -> None:
+    """Whoever may not list regions names them; each region was asked once."""
+    ec2.deny("")
 
     with pytest.raises(Forbidden) as caught:
         aws.scopes(soon())
 
-    assert (IRELAND,) == aws_on(session(), Waits(), "eu-west-1").scopes(soon())
+    asked = [request.region for request in ec2.requests if request.action == "DescribeRegions"]
+    assert ("us-east-1", len(set(asked))) == (asked[0], len(asked))
+    assert "AWS region us-east-1 denied access to the list of regions (UnauthorizedOperation)" == str(caught.value)
     assert "allow ec2:DescribeRegions, or name the regions in PUBLISHER_REGIONS" == caught.value.remedy
 
 

@@ -151,6 +151,8 @@ class AWS:
         named = frozenset(only)
         ask = self._clients.home(default=min(named or self.policy.regions, default=""))
         account = self._clients.account(ask, deadline)
+        if not named <= set(self.policy.regions) or not (named or self.policy.regions):
+            ask = self._regions.teller(ask, deadline)
         if not named <= set(self.policy.regions):
             unknown, closed = self._regions.closed(named, ask, deadline)
             if unknown or closed:

@@ -148,6 +148,13 @@ class Clients:
             raise ConfigurationError("no AWS region is set", remedy="set AWS_REGION, or name the regions")
         return region
 
+    def known(self, region: str) -> list[str]:
+        """Return the regions that botocore knows beside one in its partition, sorted; AWS is not asked."""
+        with self._lock, translated(region):
+            session = self._open()
+            partition = session.get_partition_for_region(region)
+            return sorted(session.get_available_regions("ec2", partition_name=partition))
+
     def client(self, region: str, deadline: Deadline, pace: Pace | None = None) -> EC2Client:
         """Return a client for EC2 whose attempts fit into what is left of the deadline.
 

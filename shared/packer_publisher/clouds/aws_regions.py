@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 from packer_publisher.clouds.aws_calls import Clients, Denied, within
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import ConfigurationError, Forbidden, Rejected, Trouble
+from packer_publisher.errors import CloudTrouble, ConfigurationError, Forbidden, Rejected, Trouble
 from packer_publisher.wording import shown
 
 REGIONS_KEPT = 3600.0
@@ -25,6 +25,26 @@ class Regions:
     def enabled(self, ask: str, deadline: Deadline) -> frozenset[str]:
         """Return the regions that are enabled."""
         return frozenset(name for name, enabled in self._read(ask, deadline).items() if enabled)
+
+    def teller(self, ask: str, deadline: Deadline) -> str:
+        """Return a region that tells them: the one to ask, or where that one denies access any that does not.
+
+        A policy may close the region of the environment and leave others open; whoever may not ask anywhere is denied
+        by the first. Raises as :meth:`enabled`.
+        """
+        denied: Forbidden | None = None
+        for region in (ask, *(known for known in self._clients.known(ask) if known != ask)):
+            try:
+                self._read(region, deadline)
+            except Forbidden as refusal:
+                denied = denied or refusal
+            except CloudTrouble:
+                if denied is None:
+                    raise
+                break  # where other regions cannot be reached, the first one's word stands
+            else:
+                return region
+        raise denied or AssertionError("unreachable: the first region told, or denied access")
 
     def closed(self, names: Iterable[str], ask: str, deadline: Deadline) -> tuple[frozenset[str], frozenset[str]]:
         """Return those of the named regions that AWS does not have, and those that the account has not enabled.
