@@ -15,7 +15,7 @@ from dataclasses import replace
 
 from packer_publisher.errors import Forbidden, RegistryInactive, RegistryRefused
 from packer_publisher.labels import IMAGE_ID
-from packer_publisher.listing import same_identifier
+from packer_publisher.listing import canonical_identifier, same_identifier
 from packer_publisher.placement import Item
 from packer_publisher.snapshot import Channel, FoundArtifact, Parent, Version
 from packer_publisher.steps import FindParent
@@ -54,9 +54,14 @@ def lookup(item: Item) -> FindParent | None:
 
 
 def find_parent(asked: FindParent, search: Search, channels: Channels) -> Parent:
-    """Return the parent, asking the registry once or twice: refusals become its note, trouble is raised."""
+    """Return the parent, asking the registry once or twice: refusals become its note, trouble is raised.
+
+    A source whose tag spells it otherwise than we register it is searched for in both spellings: Packer registers an
+    image of Azure as its template spells the resource group.
+    """
+    spellings = dict.fromkeys((canonical_identifier(asked.identifier), asked.identifier))
     try:
-        hits = search(asked)
+        hits = [hit for spelled in spellings for hit in search(replace(asked, identifier=spelled))]
     except _REFUSALS as refusal:
         return Parent(note=f"the parent was not looked up: {refusal}")
     parent = parent_version(asked, hits)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 from packer_publisher.image import Artifact, Image
 from packer_publisher.labels import OWNER
 from packer_publisher.snapshot import Build
+
+_IN_GROUP = re.compile(r"/subscriptions/(?P<subscription>[^/]+)/resourceGroups/(?P<group>[^/]+)/", re.IGNORECASE)
 
 
 def lists(build: Build, image: Image) -> bool:
@@ -29,6 +33,20 @@ def artifact_matches(artifact: Artifact, image: Image) -> bool:
 def same_identifier(one: str, other: str) -> bool:
     """Return whether two identifiers name the same image; ARM compares its ids without case."""
     return one == other or (other.startswith("/subscriptions/") and one.casefold() == other.casefold())
+
+
+def canonical_identifier(identifier: str) -> str:
+    """Return an identifier in the one spelling in which it is registered and searched for.
+
+    ARM writes the resource group of one and the same image in capitals where it lists it, and as it was typed in an
+    event (Azure/azure-rest-api-specs issue 8068); HCP's search may compare exactly. Identifiers of other clouds have
+    one spelling.
+    """
+    found = _IN_GROUP.match(identifier)
+    if found is None:
+        return identifier
+    scope = f"/subscriptions/{found['subscription'].lower()}/resourceGroups/{found['group'].lower()}/"
+    return scope + identifier[found.end() :]
 
 
 def own_identifier(image: Image) -> str:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
@@ -43,7 +44,7 @@ class Clouds:
 
 
 @pytest.fixture
-def clouds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clouds]:
+def clouds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Clouds]:
     ec2, arm, compute = EC2(), Arm(), ComputeEngine()
     ec2.put("eu-west-1", IRELAND)
     ec2.put("us-east-1", VIRGINIA)
@@ -61,6 +62,7 @@ def clouds(monkeypatch: pytest.MonkeyPatch) -> Iterator[Clouds]:
             "AWS_ENDPOINT_URL": aws, "AWS_ACCESS_KEY_ID": "AKIAFAKE", "AWS_SECRET_ACCESS_KEY": "fake",
             "PUBLISHER_ARM_ENDPOINT": azure, "AZURE_SUBSCRIPTION_ID": arm.subscriptions[0],
             "PUBLISHER_COMPUTE_ENDPOINT": google, "GOOGLE_CLOUD_PROJECT": "img-proj", "NO_PROXY": "127.0.0.1",
+            "XDG_STATE_HOME": str(tmp_path),
             "PUBLISHER_CONFIG": '{"defaults": {"create_buckets": true}, "buckets": {"*": {}}}',
             **registry.environment(),
         }.items():  # fmt: skip

@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from starlette.types import ASGIApp, Receive, Send
 from starlette.types import Scope as AsgiScope
-from tests.clouds.azure_stand_in import SUBSCRIPTION, TAGS, azure_on, gallery_version, managed_image, soon
+from tests.clouds.azure_stand_in import SUBSCRIPTION, TAGS, azure_on, gallery_version, managed_image, ref, soon
 from tests.clouds.permissions import azure_actions
 from tests.clouds.surveying import Waits, at_the_same_time, names, surveyed
 
@@ -131,6 +131,19 @@ def test_a_survey_finds_images_in_every_state(arm: Arm, azure: Azure) -> None:
     assert {f"azure:{SUBSCRIPTION}"} == {image.owner for image in tagged}
     assert sorted([*states, "untagged", "gal2/db/2.0.1"]) == names(azure, HERE, tagged=False)
     assert ["elsewhere"] == names(azure, THERE)
+
+
+def test_a_list_registers_what_an_event_does(arm: Arm, azure: Azure) -> None:
+    """Azure lists a managed image with its resource group in capitals; both must give one identifier."""
+    event = arm.put_managed_image("Images", "web-1", tags=TAGS)
+    spelled = event["data"]["resourceUri"]
+    (listed,) = surveyed(azure, Scope(Platform.AZURE, arm.subscriptions[0]))
+    described = azure.describe(ref(spelled), soon())
+    assert isinstance(listed, Image)
+    assert described is not None
+    assert listed.ref.identifier != spelled
+    assert listed.artifacts == described.artifacts
+    assert "/resourceGroups/images/" in listed.artifacts[0].external_identifier
 
 
 def test_a_survey_asks_for_nothing_that_is_not_ours(arm: Arm, azure: Azure) -> None:

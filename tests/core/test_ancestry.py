@@ -191,6 +191,23 @@ REFUSALS: list[Callable[[], PublisherError]] = [
 ]
 
 
+def test_an_image_of_azure_is_searched_for_as_it_is_registered_and_as_its_tag_spells_it() -> None:
+    """We register one spelling, Packer that of its template, and HCP's search may compare exactly."""
+    rest = "providers/Microsoft.Compute/images/Base"
+    tagged = f"/subscriptions/11111111-1111-1111-1111-111111111111/resourcegroups/Images/{rest}"
+    ours = f"/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/images/{rest}"
+    for listed in (tagged, ours):
+        exact = {listed: [hit(listed, platform="azure")]}
+        asked: list[str] = []
+
+        def search(call: FindParent, exact: dict[str, list[FoundArtifact]] = exact) -> list[FoundArtifact]:
+            asked.append(call.identifier)  # noqa: B023 (called within this turn of the loop)
+            return exact.get(call.identifier, [])
+
+        parent = find_parent(FindParent("web", "a1", "azure", tagged), search, Registry().list_channels)
+        assert ("base-1", [ours, tagged]) == (parent.fingerprint, asked)
+
+
 @pytest.mark.parametrize("refusal", REFUSALS)
 def test_a_refusal_holds_no_image_back(refusal: Callable[[], PublisherError]) -> None:
     """Whatever HCP does not offer or allow is left out, and said."""

@@ -10,6 +10,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from packer_publisher.listing import canonical_identifier
+
 _GROUP = (
     r"/subscriptions/(?P<subscription>[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})"
     r"/resourceGroups/(?P<group>[\w().-]{0,89}[\w()-])"
@@ -35,11 +37,12 @@ class ManagedImageId:
 
     @property
     def artifact(self) -> str:
-        """Return the id as Packer registers it: the words between the names spelled as Microsoft documents them.
+        """Return the id in the one spelling in which it is registered: the words between the names as Microsoft
+        documents them and Packer writes them, the resource group in lower case.
 
-        An event may spell them otherwise, and HCP Packer's search by image may compare exactly.
+        Events and lists spell them otherwise, and HCP Packer's search by image may compare exactly.
         """
-        return (
+        return canonical_identifier(
             f"/subscriptions/{self.subscription}/resourceGroups/{self.group}"
             f"/providers/Microsoft.Compute/images/{self.name}"
         )
@@ -59,7 +62,7 @@ class GalleryVersionId:
     @property
     def artifact(self) -> str:
         """Return the id as Packer registers it, as that of a managed image."""
-        return (
+        return canonical_identifier(
             f"/subscriptions/{self.subscription}/resourceGroups/{self.group}/providers/Microsoft.Compute"
             f"/galleries/{self.gallery}/images/{self.definition}/versions/{self.version}"
         )
