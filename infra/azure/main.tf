@@ -19,10 +19,15 @@ locals {
     var.hcp.client_id == null ? {} : { HCP_CLIENT_ID = var.hcp.client_id },
   )
 
-  # The identity endpoint of the platform is a local address, and the token that it hands out is for nobody else.
+  # The identity endpoint of the platform is a local address, and the token that it hands out is for nobody else. What has
+  # a private endpoint no proxy can reach.
   proxy = var.proxy == null ? {} : {
     HTTPS_PROXY = var.proxy.https_proxy
-    NO_PROXY    = join(",", concat(["localhost", "127.0.0.1", "169.254.0.0/16"], var.proxy.no_proxy))
+    NO_PROXY = join(",", concat(
+      ["localhost", "127.0.0.1", "169.254.0.0/16"],
+      var.private_endpoints == null ? [] : [for kind in ["blob", "queue", "table"] : "${var.storage_account_name}.${kind}.core.windows.net"],
+      var.proxy.no_proxy,
+    ))
   }
 
   # httpx reads the first, requests (under Azure's SDK) the second.

@@ -111,7 +111,7 @@ def _body(text: str, at: int) -> tuple[Block, int]:
         if text[at] == "=":
             end = _end(text, at + 1)
             attributes[name[0]] = text[at + 1 : end].strip()
-            at = end
+            at = end + text.startswith(",", end)
             continue
         labels = []
         while label := _LABEL.match(text, at):
@@ -141,7 +141,7 @@ def _skip(text: str, at: int) -> int:
 
 
 def _end(text: str, at: int) -> int:
-    """Return where an expression ends: at its line's end, or at the brace of its block."""
+    """Return where an expression ends: at its line's end, at a comma (of an object), or at the brace of its block."""
     depth = 0
     while at < len(text):
         if found := _HEREDOC.match(text, at):
@@ -156,7 +156,7 @@ def _end(text: str, at: int) -> int:
             if depth == 0:
                 return at
             depth, at = depth - 1, at + 1
-        elif text[at] == "\n" and depth == 0:
+        elif text[at] in ",\n" and depth == 0:
             return at
         else:
             at += 1

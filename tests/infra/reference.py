@@ -1,4 +1,4 @@
-"""What the pages say about the Terraform modules, made from the modules: inputs, outputs, permissions.
+"""What the pages say about the Terraform modules, made from the modules: inputs, outputs, permissions, costs.
 
 `python -m tests.infra.reference` writes it into the pages; test_reference.py fails where one is stale.
 """
@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.infra import costs
 from tests.infra.hcl import Block, Unreadable, literal, local, read_module, texts
 
 ROOT = Path(__file__).parents[2]
@@ -67,9 +68,11 @@ def pages() -> dict[Path, dict[str, str]]:
     found[ROOT / "docs" / "azure.md"] = {
         "roles": _table(_azure_roles(azure)),
         "actions": _table(_azure_actions(azure)),
+        "costs": _table(costs.azure(azure)),
     }
     found[ROOT / "docs" / "google.md"] = {
         "roles": _table(_google_roles(google)),
+        "costs": _table(costs.google(google)),
         "filter": f"```text\n{str(literal(local(google, 'filter'))).strip()}\n```",
     }
     return found

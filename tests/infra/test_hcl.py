@@ -60,6 +60,7 @@ def test_what_is_interpolated_is_told_by_its_very_text() -> None:
 def test_members_of_an_object() -> None:
     """As they are written."""
     assert {"a": "1", "b": '{ c = "d" }'} == members('{\n  a = 1\n  b = { c = "d" }\n}')
+    assert {"a": '"x, y"', "b": "{}", "c": "f(1, 2)"} == members('{ a = "x, y", b = {}, c = f(1, 2) }')
 
 
 @pytest.mark.parametrize("text", ["a {", "a }", "= 1", 'a "b" c'])

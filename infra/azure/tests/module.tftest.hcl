@@ -184,7 +184,7 @@ run "network_and_keys" {
     subnet_id         = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/spoke/subnets/functions"
     private_endpoints = { subnet_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/spoke/subnets/endpoints" }
     allowed_ip_ranges = ["203.0.113.7/32"]
-    proxy             = { https_proxy = "http://proxy.example.com:3128", no_proxy = [".core.windows.net"] }
+    proxy             = { https_proxy = "http://proxy.example.com:3128", no_proxy = [".example.com"] }
     ca_bundle         = "authorities.pem"
     encryption_key = {
       key_id      = "https://contoso.vault.azure.net/keys/images"
@@ -201,8 +201,8 @@ run "network_and_keys" {
     error_message = "The host needs blobs, queues and tables."
   }
   assert {
-    condition     = strcontains(azurerm_function_app_flex_consumption.publisher.app_settings["NO_PROXY"], "169.254.0.0/16") && endswith(azurerm_function_app_flex_consumption.publisher.app_settings["NO_PROXY"], ",.core.windows.net")
-    error_message = "The identity endpoint would be asked through the proxy."
+    condition     = strcontains(azurerm_function_app_flex_consumption.publisher.app_settings["NO_PROXY"], "169.254.0.0/16,images.blob.core.windows.net,") && endswith(azurerm_function_app_flex_consumption.publisher.app_settings["NO_PROXY"], ",.example.com")
+    error_message = "The identity endpoint, or storage behind its private endpoint, would be asked through the proxy."
   }
   assert {
     condition     = azurerm_function_app_flex_consumption.publisher.app_settings["SSL_CERT_FILE"] == "/home/site/wwwroot/authorities.pem"

@@ -69,7 +69,7 @@ module "publisher" {
 
   proxy = {
     https_proxy = "http://proxy.contoso.example:3128"
-    no_proxy    = [".core.windows.net"]
+    no_proxy    = [".contoso.example"]
   }
   ca_bundle = "authorities.pem"
 
