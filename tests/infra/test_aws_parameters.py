@@ -86,7 +86,9 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize(("given", "sentence"), REFUSED, ids=lambda value: "-".join(value) if value else "")
+@pytest.mark.parametrize(
+    ("given", "sentence"), REFUSED, ids=lambda value: "-".join(value) if isinstance(value, dict) else ""
+)
 def test_a_bad_value_is_refused_with_a_sentence(given: dict[str, str], sentence: str) -> None:
     """CloudFormation says which parameter, and what it takes, before it makes anything."""
     said = refusals(TEMPLATE, LEAST | given)
