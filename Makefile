@@ -14,7 +14,7 @@ no_proxy_all := $(loopback)$(if $(NO_PROXY),$(comma)$(NO_PROXY))$(if $(no_proxy)
 export NO_PROXY := $(no_proxy_all)
 export no_proxy := $(no_proxy_all)
 
-.PHONY: help demo test check format package template test-deploy bench bench-backfill bench-cold-start proof lock clean
+.PHONY: help demo test check format package template test-deploy checkov bench bench-backfill bench-cold-start proof lock clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
@@ -50,6 +50,11 @@ template:  ## Compile serverless.yml into infra/aws/template.json, and docs/aws.
 	@$(VENV)/python -m infra.aws.compile
 	@$(VENV)/python -m infra.aws.tables
 
+checkov:  ## Ask checkov about the templates and modules: nothing but what is explained (needs Python 3.13)
+	@.ci/venv-deploy
+	@.ci/venv-checkov
+	@CHECKOV="$(CURDIR)/.venv-checkov/bin/checkov" $(DEPLOY)/python -m pytest -q tests/deploy -k checkov
+
 test-deploy:  ## Run the archives under their real runtimes (needs Python 3.13 and Node)
 	@.ci/venv-deploy runtimes
 	@$(DEPLOY)/python -m pytest -q $(DEPLOY_TESTS)
@@ -78,6 +83,7 @@ lock:  ## Pin and hash the newest dependencies (needs uv)
 	@command -v uv >/dev/null || { echo "make lock needs uv: brew install uv, or pipx install uv."; exit 1; }
 	$(LOCK) --extra dev --output-file requirements/dev.txt
 	$(LOCK) --extra local --constraints requirements/dev.txt --output-file requirements/demo.txt
+	$(PIN) --universal --python-version 3.13 requirements/checkov.in --output-file requirements/checkov.txt
 	$(LOCK_DEPLOY) pyproject.toml requirements/lock.in --extra deploy --output-file requirements/deploy.txt
 	for cloud in aws azure; do $(LOCK_DEPLOY) requirements/runtime-$$cloud.in \
 		--output-file requirements/runtime-$$cloud.txt || exit 1; done
@@ -86,5 +92,5 @@ lock:  ## Pin and hash the newest dependencies (needs uv)
 	$(LOCK_FUNCTION) --extra gcp --python-platform x86_64-manylinux_2_28 --output-file functions/gcp/requirements.txt
 
 clean:  ## Remove .venv and every cache
-	rm -rf .venv .venv-deploy node_modules .hypothesis .mypy_cache .ruff_cache .import_linter_cache .pytest_cache build dist
+	rm -rf .venv .venv-deploy .venv-checkov node_modules .hypothesis .mypy_cache .ruff_cache .import_linter_cache .pytest_cache build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -2,7 +2,7 @@
 
 What the template itself must hold to is checked without Node, in tests/infra. Two tools are too large to be installed
 for one test each, and are asked where they are named: Serverless 3.40 by ``SERVERLESS_3`` (the path of
-``node_modules/.bin/serverless`` after ``npm install serverless@3.40.0`` somewhere), and checkov by ``CHECKOV``.
+``node_modules/.bin/serverless`` after ``npm install serverless@3.40.0`` somewhere), and checkov by ``CHECKOV`` (``make checkov``).
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def test_checkov_finds_nothing_but_what_is_explained() -> None:
     """Its own list of what a template should have; each exception has a reason."""
     program = os.environ.get("CHECKOV")
     if not program:
-        pytest.skip("CHECKOV names no checkov (pip install checkov)")
+        pytest.skip("CHECKOV names no checkov: make checkov")
     files = [part for path in (TEMPLATE, FORWARDER) for part in ("-f", str(path))]
     command = [program, *files, "--framework", "cloudformation", "--output", "json", "--skip-download", "--quiet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -40,7 +40,7 @@ def test_checkov_finds_nothing_but_what_is_explained(module: str, least: int) ->
     """In the module and in its examples."""
     program = os.environ.get("CHECKOV")
     if not program:
-        pytest.skip("CHECKOV names no checkov (pip install checkov)")
+        pytest.skip("CHECKOV names no checkov: make checkov")
     command = [program, "--directory", str(ROOT / "infra" / module), "--framework", "terraform"]
     done = subprocess.run(
         [*command, "--output", "json", "--skip-download", "--quiet"], capture_output=True, text=True, check=False
