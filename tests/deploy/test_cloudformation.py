@@ -2,7 +2,8 @@
 
 What the template itself must hold to is checked without Node, in tests/infra. Two tools are too large to be installed
 for one test each, and are asked where they are named: Serverless 3.40 by ``SERVERLESS_3`` (the path of
-``node_modules/.bin/serverless`` after ``npm install serverless@3.40.0`` somewhere), and checkov by ``CHECKOV`` (``make checkov``).
+``node_modules/.bin/serverless`` after ``npm install serverless@3.40.0`` somewhere), and checkov by ``CHECKOV``
+(``make checkov``).
 """
 
 from __future__ import annotations
