@@ -31,13 +31,13 @@ CODE = {
     "CodeBucket": {
         "Type": "String",
         "Description": "The S3 bucket, in this region, that holds the function's archive (aws.zip of a release)",
-        "AllowedPattern": "[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]",
+        "AllowedPattern": "^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$",
         "ConstraintDescription": "must be the name of an S3 bucket",
     },
     "CodeKey": {
         "Type": "String",
         "Description": "The archive's key in that bucket; a new one for each release, or the old code stays",
-        "AllowedPattern": ".+\\.zip",
+        "AllowedPattern": "^.+\\.zip$",
         "ConstraintDescription": "must be the key of a zip archive",
     },
 }
@@ -119,7 +119,7 @@ def stack_set(forwarder: dict[str, Any]) -> dict[str, Any]:
         "ForwardedRegions": {
             "Type": "CommaDelimitedList",
             "Description": "The other regions in which images are made, with commas between",
-            "AllowedPattern": "[a-z]{2}(-[a-z]+)+-[0-9]+",
+            "AllowedPattern": "^[a-z]{2}(-[a-z]+)+-[0-9]+$",
             "ConstraintDescription": "must be AWS regions, like us-east-1,us-west-2",
         },
         "AdministrationRole": {

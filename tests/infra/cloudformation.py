@@ -100,7 +100,7 @@ def _fits(value: str, declaration: Mapping[str, Any]) -> bool:
         return False
     pattern = declaration.get("AllowedPattern")
     parts = value.split(",") if declaration["Type"] == "CommaDelimitedList" else [value]
-    return pattern is None or all(re.fullmatch(pattern, part) for part in parts)
+    return pattern is None or all(re.search(pattern, part) for part in parts)
 
 
 def _true(body: Any, values: Mapping[str, str], conditions: Mapping[str, bool]) -> bool:

@@ -8,6 +8,7 @@ import pytest
 from infra.aws.costs import ASSUMED, PRICES, costs, per_day
 from infra.aws.tables import PAGE, REASONS, renewed, role_statements
 
+from packer_publisher.clouds.aws_queue import rest
 from tests.infra.cloudformation import ROOT, read_template
 
 TEMPLATE = read_template("template.json")
@@ -73,6 +74,16 @@ def test_costs_follow_from_the_template() -> None:
     doubled = costs(TEMPLATE | {"Resources": TEMPLATE["Resources"] | {"PublishLambdaFunction": larger}})
     assert 2 * by_price["Lambda GB-second, arm64"].idle == pytest.approx(doubled[0].idle)
     assert 1000 * ASSUMED["events of an image"] == by_price["Lambda request"].images
+
+
+def test_200_tries_last_about_a_day_and_a_half() -> None:
+    """As both pages say: the sum of the rests, half way between the shortest and the longest that chance gives."""
+    tries = TEMPLATE["Resources"]["Events"]["Properties"]["RedrivePolicy"]["maxReceiveCount"]
+    hours = sum(rest(number, None, lambda low, high: (low + high) / 2) for number in range(1, tries + 1)) / 3600
+    assert 200 == tries
+    assert 35 < hours < 38
+    for page in ("aws.md", "promises.md"):
+        assert "about a day and a half" in (ROOT / "docs" / page).read_text("utf-8")
 
 
 def test_a_schedule_that_is_not_understood_is_no_cost_of_zero() -> None:

@@ -8,6 +8,9 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import subprocess
+import sys
 import zipfile
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,7 +24,7 @@ from packer_publisher.report import Outcome
 from packer_publisher.sweep_log import NOT_REACHED, OLDEST, WAITING
 from tests.clouds.aws_stand_in import fresh_account_id
 from tests.functions.test_aws_rules import load
-from tests.infra.cloudformation import Template, decided, read_template
+from tests.infra.cloudformation import ROOT, Template, decided, read_template
 from tests.infra.test_aws_parameters import LEAST
 
 NOT_MADE = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::SQS::QueuePolicy")
@@ -228,6 +231,32 @@ def test_an_alarm_goes_to_the_topic_that_is_named() -> None:
         for resource in resources.values():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 assert wanted == resource["Properties"]["AlarmActions"] == resource["Properties"]["OKActions"]
+
+
+def test_the_function_counts_where_the_alarms_look() -> None:
+    """A message that is none is rejected, and its figure is what the alarm asks for: namespace, dimension, name."""
+    record = {"messageId": "1", "receiptHandle": "1", "body": "{", "attributes": {"ApproximateReceiveCount": "1"}}
+    code = (
+        "import handler\n"
+        "from packer_publisher.local.aws_delivery import LocalContext\n"
+        f"handler.handler({{'Records': [{record | {'awsRegion': HOME}}]}}, LocalContext())\n"
+    )
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "PUBLISHER_CONFIG": '{"buckets": {"web": {}}}',
+    }
+    folder = ROOT / "functions" / "aws"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, check=True)
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    (counted,) = [line for line in said if "_aws" in line]
+    (directive,) = counted["_aws"]["CloudWatchMetrics"]
+    alarm = read_template("template.json")["Resources"]["RejectedAlarm"]["Properties"]
+
+    assert alarm["Namespace"] == directive["Namespace"]
+    assert [[each["Name"] for each in alarm["Dimensions"]]] == directive["Dimensions"]
+    assert all(counted[each["Name"]] == each["Value"] for each in alarm["Dimensions"])
+    assert [alarm["MetricName"]] == [metric["Name"] for metric in directive["Metrics"]]
 
 
 def test_alarms_and_dashboard_ask_for_figures_that_are_counted() -> None:
