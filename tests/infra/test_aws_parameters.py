@@ -156,6 +156,8 @@ def test_every_parameter_is_described() -> None:
         for name, told in template["Parameters"].items():
             assert told["Description"], name
             assert ("AllowedPattern" in told) == ("ConstraintDescription" in told), name
+            pattern = told.get("AllowedPattern", "^$")
+            assert (pattern[0], pattern[-1]) == ("^", "$"), name  # whether CloudFormation adds these is not said
 
 
 def test_what_is_not_set_is_not_there() -> None:
