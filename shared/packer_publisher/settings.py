@@ -162,7 +162,7 @@ def _credentials(environ: Mapping[str, str]) -> list[Problem]:
     try:
         read_credential_settings(environ)
     except ConfigurationError as error:
-        return [Problem("the environment", f"{error} {error.remedy}", key=False)]
+        return [Problem("the environment", f"{error} {error.remedy}")]
     return []
 
 

@@ -27,6 +27,7 @@ COMMANDS = {
         "Bring the images that exist already into their buckets.",
     ),
     "drift": ("packer_publisher.cli.drift:drift", "Compare the registry with the clouds; change nothing."),
+    "doctor": ("packer_publisher.cli.doctor:doctor", "Say what is wrong with a deployment, and how to mend it."),
     "versions": ("packer_publisher.cli.versions:versions", "Complete or abandon a version that waits."),
     "mapping": (
         "packer_publisher.cli.mapping:mapping",

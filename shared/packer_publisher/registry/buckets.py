@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import RegistryRefused
 from packer_publisher.registry import decoding
@@ -24,7 +26,7 @@ class BucketOperations(Operations):
             lambda reply: (
                 None
                 if reply.document is None or reply.document.get("registry") is None
-                else decoding.registry_state(decoding.member(reply.document, "registry"))
+                else replace(decoding.registry_state(decoding.member(reply.document, "registry")), at=reply.at)
             ),
             deadline,
             project,

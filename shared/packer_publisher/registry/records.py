@@ -37,11 +37,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class RegistryState:
-    """The registry of a project; ``tier`` is STANDARD, PLUS or UNSET."""
+    """The registry of a project; ``tier`` is STANDARD, PLUS or UNSET, ``at`` HCP's own time of the answer."""
 
     id: str
     activated: bool
     tier: str
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
