@@ -242,10 +242,12 @@ def test_a_path_that_is_not_there_is_refused_with_the_places_tried(
     ) == refused({"PUBLISHER_CONFIG": "a.json"}, tmp_path / "beside")
 
 
-def test_the_digest_tells_settings_apart_and_nothing_else() -> None:
+def test_the_digest_tells_settings_apart_and_nothing_else(tmp_path: Path) -> None:
     """Spelling the same settings otherwise, or in another place, keeps the digest."""
     yaml = "buckets:\n  '*':\n"
     assert settings().digest == settings(yaml).digest
+    (tmp_path / "publisher.json").write_text(ALL)
+    assert settings().digest == settings(str(tmp_path / "publisher.json")).digest
     assert settings().digest != settings(PUBLISHER_QUIET="7h").digest
     assert settings().digest != settings('{"buckets": {"web": {}}}').digest
     assert 12 == len(settings().digest)

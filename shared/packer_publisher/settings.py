@@ -130,7 +130,8 @@ class Settings:
     @property
     def digest(self) -> str:
         """Return twelve hex digits, the same for the same settings: deployments compare them in their logs."""
-        values = json.dumps(dataclasses.asdict(self), default=_plain, sort_keys=True)
+        known = {name: value for name, value in dataclasses.asdict(self).items() if name != "source"}
+        values = json.dumps(known, default=_plain, sort_keys=True)
         return hashlib.sha256(values.encode("utf-8", "surrogatepass")).hexdigest()[:12]
 
 

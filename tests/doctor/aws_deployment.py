@@ -14,12 +14,12 @@ from packer_publisher.local.aws import LocalAccount
 
 NAME = "packer-publisher"
 CONFIG = json.dumps({"buckets": {"base": {"create_buckets": True}}})
-TAGS = {
+TAGS: dict[str, Any] = {
     "source": ["aws.tag"],
     "detail-type": ["Tag Change on Resource"],
     "detail": {"service": ["ec2"], "resource-type": ["image"], "changed-tag-keys": [{"prefix": "hcp-packer-"}]},
 }
-STATES = {
+STATES: dict[str, Any] = {
     "source": ["aws.ec2"],
     "detail-type": ["EC2 AMI State Change"],
     "detail": {"State": ["available", "failed", "deregistered", "disabled"]},

@@ -185,7 +185,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
             d.arn,
             d.dead_arn,
             pattern=TAGS | {"detail": TAGS["detail"] | {"changed-tag-keys": ["hcp-packer-bucket"]}},
-        ),  # type: ignore[operator]  # a table of JSON
+        ),
         "rule of tag changes",
         "it does not hear of hcp-packer-channels, hcp-packer-component-type, hcp-packer-expects,",
     ),
@@ -430,7 +430,7 @@ def test_credentials_that_may_not_look(registry: LocalRegistry, monkeypatch: pyt
 )
 def test_policies(expected: bool, action: str, resource: str) -> None:
     """Allow and deny, patterns in both places, actions without case, NotAction."""
-    documents = [
+    documents: list[dict[str, Any]] = [
         {"Statement": {"Effect": "Allow", "Action": "ec2:Describe*", "Resource": "*"}},
         {
             "Statement": [

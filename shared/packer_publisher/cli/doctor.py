@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from packer_publisher import __version__
 from packer_publisher.cli.doctor_view import Sheet, as_object
 from packer_publisher.cli.invocation import DurationType
 from packer_publisher.cli.program import CREDENTIALS, FAILED, UNREACHABLE, USAGE, Failure
-from packer_publisher.cli.progress import progress
+from packer_publisher.cli.progress import Spinner
 from packer_publisher.cli.sweep import CLOUDS
 from packer_publisher.document import VARIABLE
 from packer_publisher.errors import ConfigurationError
@@ -31,7 +32,7 @@ WORST = (
 )
 """Kinds of trouble and their exit statuses, the one that wins first."""
 
-QUESTION = "Put a probe on the function's own queue? It answers with a line in its log, and nothing else happens."
+QUESTION = "Send a probe through the function's queue? It answers with a line in its log, no more."
 ARCHIVES = {"aws": "aws.zip", "azure": "azure.zip", "gcp": "gcp.zip"}
 
 
@@ -92,16 +93,18 @@ def doctor(
     named = Named(name, region, project, sink, _archive(manifest, cloud))
     findings: list[Finding] = []
     sheet = None if as_json else Sheet()
-    with progress("looking") as told:
-        agree = _asking(agreed, no_probe or as_json, sheet)
-        with open_examination(CLOUDS[cloud], named, environ, timeout, wait, agree, told) as run:
+    with ExitStack() as stack:
+        spinner = stack.enter_context(closing(Spinner()))
+        agree = _asking(agreed, no_probe or as_json, sheet, spinner)
+        run = stack.enter_context(open_examination(CLOUDS[cloud], named, environ, timeout, wait, agree, spinner.tell))
+        if sheet:
+            sheet.begin(f"{run.examiner.where}, by packer-publisher {__version__}")
+        for finding in run.findings():
+            findings.append(finding)
             if sheet:
-                sheet.begin(f"{run.examiner.where}, by packer-publisher {__version__}")
-            for finding in run.findings():
-                findings.append(finding)
-                if sheet:
+                with spinner.aside():
                     sheet.line(finding)
-            where, digest = run.examiner.where, run.deployed.digest
+        where, digest = run.examiner.where, run.deployed.digest
     status = exit_status_of(findings)
     if sheet:
         sheet.end(findings)
@@ -117,13 +120,14 @@ def exit_status_of(findings: list[Finding]) -> int:
     return next((status for trouble, status in WORST if trouble in bad), 0)
 
 
-def _asking(agreed: bool, silent: bool, sheet: Sheet | None) -> Callable[[], bool]:
+def _asking(agreed: bool, silent: bool, sheet: Sheet | None, spinner: Spinner) -> Callable[[], bool]:
     def ask() -> bool:
         if agreed:
             return True
         if silent or sheet is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return False
-        return click.confirm(f"\n{QUESTION}", default=False)
+        with spinner.aside():
+            return click.confirm(f"\n{QUESTION}", default=False)
 
     return ask
 

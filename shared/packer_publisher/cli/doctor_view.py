@@ -36,9 +36,12 @@ class Sheet:
     def end(self, findings: Sequence[Finding]) -> None:
         """Print how many things are how."""
         counts = Counter(found.verdict for found in findings)
-        click.echo(
-            ", ".join(f"{counts[verdict]} {verdict}" for verdict in Verdict if counts[verdict]) or "nothing found"
-        )
+        sums = [
+            f"{counts[verdict]} {verdict}{'s' if verdict is Verdict.NOTE and counts[verdict] > 1 else ''}"
+            for verdict in Verdict
+            if counts[verdict]
+        ]
+        click.echo(", ".join(sums) or "nothing found")
 
 
 def as_object(

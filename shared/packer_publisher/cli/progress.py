@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Timer
 
 PATIENCE = 2.0
@@ -32,3 +32,29 @@ def progress(text: str, seconds: float = PATIENCE) -> Iterator[Callable[[str], N
         later.cancel()
         later.join()
         status.stop()
+
+
+class Spinner:
+    """Progress of a command that prints in between: what it does now, shown while nothing else is printed."""
+
+    def __init__(self) -> None:
+        self._text = ""
+        self._shown = ExitStack()
+
+    def tell(self, text: str) -> None:
+        """Show another text, as :func:`progress` does."""
+        self.close()
+        self._text = text
+        self._shown.enter_context(progress(text))
+
+    @contextmanager
+    def aside(self) -> Iterator[None]:
+        """Keep out of the way while the block prints or asks."""
+        self.close()
+        yield
+        if self._text:
+            self.tell(self._text)
+
+    def close(self) -> None:
+        """Show nothing any more."""
+        self._shown.close()

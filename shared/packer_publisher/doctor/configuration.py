@@ -40,11 +40,22 @@ def configuration_findings(variables: Mapping[str, str], own: Mapping[str, str],
     if packed:
         about = f"the document is {shown(document)} in the function's archive: only the probe tells its digest"
         yield note("configuration", about)
+        into.policy = _policy_at_hand(variables, own)
         return
     into.policy, into.digest = settings.policy, configuration_digest(variables)
     rules = counted(len(settings.policy.rules), "entry").replace("entrys", "entries")
     yield right("configuration", f"digest {into.digest}, {rules} under buckets, settings {settings.digest}")
     yield from compared(into.digest, own)
+
+
+def _policy_at_hand(variables: Mapping[str, str], own: Mapping[str, str]) -> Policy | None:
+    """Return what the function would do with the document at hand, None where there is none, or no good one."""
+    if not own.get(VARIABLE, "").strip():
+        return None
+    try:
+        return Settings.from_environment({**variables, VARIABLE: own[VARIABLE]}).policy
+    except ConfigurationError:
+        return None
 
 
 def compared(digest: str, own: Mapping[str, str]) -> Iterator[Finding]:

@@ -1,0 +1,142 @@
+"""``packer-publisher doctor`` as a person and as a program meet it, against a deployment in Google Cloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.doctor.rest_stand_in import Documents, documents
+from tests.doctor.test_gcp import CONFIG, FUNCTIONS, SINK, SUBSCRIPTION, deployment
+from tests.switches import setting
+
+from packer_publisher.cli.doctor import exit_status_of
+from packer_publisher.finding import Trouble, note, right, unknown, wrong
+from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_serve import LocalRegistry, local_registry
+
+HERE = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def registry() -> Iterator[LocalRegistry]:
+    with local_registry(RegistryModel(seed=1, switches=setting())) as registry:
+        yield registry
+
+
+@pytest.fixture
+def google() -> Iterator[tuple[Documents, str]]:
+    with documents(deployment()) as served:
+        yield served
+
+
+def run(
+    google: tuple[Documents, str], registry: LocalRegistry, *arguments: str, program: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": "/tmp",  # noqa: S108 - nothing is written there
+        **registry.environment(),
+        "PUBLISHER_GOOGLE_ENDPOINT": google[1],
+        "GOOGLE_CLOUD_PROJECT": "img-proj",
+        **more,
+    }
+    code = program or "from packer_publisher.cli.main import main; main()"
+    command = [sys.executable, "-c", code, "doctor", "gcp", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=HERE, timeout=60)
+
+
+def test_a_line_for_each_thing_and_a_sum(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """Piped, lines stay whole; without a terminal nobody is asked, and no probe is sent."""
+    done = run(google, registry)
+    assert (0, "") == (done.returncode, done.stderr)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("function packer-publisher of img-proj, by packer-publisher ")
+    assert "  right    function: packer-publisher, python313, revision packer-publisher-00007-abc" in lines
+    assert "  note     probe: none was sent, so the function's own credentials are not tried" in lines
+    assert "           > --yes sends one" in lines
+    assert "13 right, 1 note" == lines[-1]
+    assert not [asked for asked in google[0].asked if ":publish" in asked]
+
+
+def test_what_is_wrong_comes_with_what_to_do(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """The remedy stands below, and the status is 1."""
+    google[0].change(SUBSCRIPTION, pushConfig={})
+    google[0].table[SINK] = 403
+    done = run(google, registry, "--no-probe")
+    assert "  wrong    subscription: none pushes to the function: messages are kept" in done.stdout.splitlines()
+    assert "           > apply infra/gcp with enabled = true" in done.stdout.splitlines()
+    assert "  unknown  sink: logging.googleapis.com refuses it (HTTP 403, REFUSED)." in done.stdout.splitlines()
+    assert "10 right, 1 note, 1 unknown, 1 wrong" == done.stdout.splitlines()[-1]
+    assert 4 == done.returncode  # what is closed to the credentials beats what is wrong
+
+
+def test_json_for_programs(google: tuple[Documents, str], registry: LocalRegistry, tmp_path: Path) -> None:
+    """One object; the digest is that of the document at hand, and everything that was found is in it."""
+    (tmp_path / "publisher.json").write_text(CONFIG)
+    done = run(google, registry, "--json", "--config", str(tmp_path / "publisher.json"))
+    assert (0, "") == (done.returncode, done.stderr)
+    found = json.loads(done.stdout)
+    assert ["cloud", "deployment", "doctor_version", "configuration", "exit_status", "findings"] == list(found)
+    assert ("gcp", 0) == (found["cloud"], found["exit_status"])
+    assert 12 == len(found["configuration"])
+    assert {"verdict": "right", "about": "configuration here", "text": "the same document", "remedy": None} in found[
+        "findings"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "variables", "status", "text"),
+    [
+        (["--yes", "--no-probe"], {}, 2, "--yes and --no-probe exclude each other"),
+        (["--manifest", __file__], {}, 2, "is no manifest of `make package`"),
+        (["--project", ""], {"GOOGLE_CLOUD_PROJECT": ""}, 2, "No project is named."),
+        (["--no-probe"], {"HCP_CLIENT_SECRET": "made-up-secret"}, 4, ""),
+        (["--no-probe"], {"HCP_AUTH_URL": "http://127.0.0.1:9", "HCP_API_ADDRESS": "127.0.0.1:9"}, 5, ""),
+    ],
+)
+def test_exit_statuses(
+    google: tuple[Documents, str], registry: LocalRegistry, arguments: list[str], variables: dict[str, str],
+    status: int, text: str,
+) -> None:  # fmt: skip
+    """As everywhere: 2 for usage, 4 for credentials, 5 where HCP cannot be reached."""
+    done = run(google, registry, *arguments, "--timeout", "2s", **variables)
+    assert status == done.returncode, done.stdout + done.stderr
+    assert text in done.stderr
+    assert "made-up-secret" not in done.stdout + done.stderr
+
+
+def test_a_wrong_configuration_is_2(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """Of the function, too."""
+    google[0].change(FUNCTIONS, functions__1__serviceConfig__environmentVariables__PUBLISHER_CONFIG="{}")
+    assert 2 == run(google, registry, "--no-probe").returncode
+
+
+def test_only_its_own_clouds_sdk_is_loaded(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """Google is examined without a trace of boto3, of Azure's SDK or of Compute Engine's, which takes a second."""
+    program = """
+import sys
+from packer_publisher.cli.main import main
+try:
+    main()
+except SystemExit:
+    pass
+print("loaded:", *sorted({"boto3", "azure.core", "google.cloud.compute_v1", "google.auth"} & set(sys.modules)))
+"""
+    done = run(google, registry, "--no-probe", program=program)
+    assert "loaded: google.auth" == done.stdout.splitlines()[-1], done.stderr
+
+
+def test_the_worst_trouble_decides() -> None:
+    """Unknown counts like wrong, notes do not."""
+    fine: list[Any] = [right("a", "b"), note("c", "d")]
+    other, closed = wrong("e", "f", "g"), unknown("h", "i", "j", Trouble.CREDENTIALS)
+    config, away = wrong("k", "l", "m", Trouble.CONFIGURATION), unknown("n", "o", "p", Trouble.UNREACHABLE)
+    assert [0, 1, 4, 5, 2] == [
+        exit_status_of([*fine, *found]) for found in ([], [other], [other, closed], [away, other], [closed, config])
+    ]

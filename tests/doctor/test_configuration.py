@@ -1,0 +1,76 @@
+"""The configuration of a deployed function, as the doctor reads it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from packer_publisher.deadline import Deadline
+from packer_publisher.doctor.configuration import Deployed, configuration_findings
+from packer_publisher.doctor.registry import registry_findings
+from packer_publisher.finding import Verdict
+from packer_publisher.registry import RegistryState
+from packer_publisher.settings import configuration_digest
+from packer_publisher.snapshot import Bucket
+
+CONFIG = '{"buckets": {"web": {}}}'
+NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
+
+
+def test_a_document_in_the_archive(tmp_path: Path) -> None:
+    """Its digest is not to be known from outside; the document at hand says which buckets are looked for."""
+    (tmp_path / "publisher.json").write_text(CONFIG)
+    deployed = Deployed()
+    own = {"PUBLISHER_CONFIG": str(tmp_path / "publisher.json")}
+    [found] = configuration_findings({"PUBLISHER_CONFIG": "publisher.json"}, own, deployed)
+    assert (Verdict.NOTE, "") == (found.verdict, deployed.digest)
+    assert "the document is publisher.json in the function's archive" in found.text
+    assert deployed.policy is not None
+    assert ["web"] == [rule.pattern for rule in deployed.policy.rules]
+
+
+def test_a_registry_that_is_off() -> None:
+    """Nothing is written then, which somebody may have forgotten."""
+    deployed = Deployed()
+    found = list(configuration_findings({"PUBLISHER_CONFIG": CONFIG, "HCP_PACKER_REGISTRY": "off"}, {}, deployed))
+    assert [Verdict.NOTE, Verdict.RIGHT] == [each.verdict for each in found]
+    assert (True, configuration_digest({"PUBLISHER_CONFIG": CONFIG})) == (deployed.off, deployed.digest)
+
+
+class Door:
+    """HCP, which answers at a time of its own."""
+
+    def __init__(self, at: datetime, activated: bool = True) -> None:
+        self.state = RegistryState("r", activated, "PLUS", at)
+
+    def get_registry(self, deadline: Deadline, project: str | None = None) -> RegistryState:
+        """Return the one state."""
+        return self.state
+
+    def get_bucket(self, bucket: str, deadline: Deadline, project: str | None = None) -> Bucket:
+        """Return a bucket that is there."""
+        return Bucket(bucket)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "verdict", "text"),
+    [
+        (0, Verdict.RIGHT, "as HCP's"),
+        (-20, Verdict.RIGHT, "as HCP's"),
+        (90, Verdict.NOTE, "this machine's is 90 s ahead of HCP's"),
+        (-600, Verdict.WRONG, "this machine's is 600 s behind HCP's: tokens and signatures are refused"),
+    ],
+)
+def test_the_clock(seconds: float, verdict: Verdict, text: str) -> None:
+    """By the Date header of HCP's answer."""
+    door = Door(NOW - timedelta(seconds=seconds))
+    findings = list(registry_findings(door, None, NOW, Deadline.after(5)))
+    assert [("clock", verdict, text)] == [(f.about, f.verdict, f.text) for f in findings if f.about == "clock"]
+
+
+def test_a_registry_that_is_not_active() -> None:
+    """It is told with what activates it."""
+    [found, _clock] = registry_findings(Door(NOW, activated=False), None, NOW, Deadline.after(5))
+    assert (Verdict.WRONG, "HCP Packer is not active") == (found.verdict, found.text)
