@@ -202,19 +202,22 @@ def open_drift(
     rate: float | None,
 ) -> Iterator[Drift]:  # fmt: skip
     """Yield a drift of the clouds that were asked for; what it finds lies in ``folder``. Raises ConfigurationError."""
+    from packer_publisher.backfill.listing import sleeping_until
     from packer_publisher.drift.census import Census
     from packer_publisher.drift.findings import Findings
     from packer_publisher.drift.run import Drift, everything
 
     policy = Settings.from_environment(environ).policy
     place = _placer(mapping, everything(policy))
-    clouds = {platform: open_cloud(platform, policy) for platform in question.clouds}
+    stop = Event()
+    patience = replace(SURVEY, sleep=sleeping_until(stop))
+    clouds = {platform: open_cloud(platform, policy, patience) for platform in question.clouds}
     registry = _open_registry(environ, rate)
     census, findings = Census(folder / "census.sqlite", place, policy), Findings(folder / "findings.sqlite")
     try:
         surveyed = cast("dict[Platform, Surveyed]", clouds)
         told = str(mapping or "")
-        yield Drift(question, policy, place, surveyed, registry, census, findings, told, workers)
+        yield Drift(question, policy, place, surveyed, registry, census, findings, told, workers, stop=stop)
     finally:
         for opened in (registry, census, findings, *clouds.values()):
             if hasattr(opened, "close"):

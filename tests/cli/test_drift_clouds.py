@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -142,3 +143,12 @@ def test_a_registry_that_does_not_answer_is_status_5(clouds: Clouds, monkeypatch
     monkeypatch.setenv("HCP_API_ADDRESS", "127.0.0.1:9")
     found = run("drift", "azure", "--timeout", "20s")
     assert (5, "") == (found.exit_code, found.stdout)
+
+
+def test_the_end_of_its_time_ends_a_wait_that_a_cloud_asks_for(clouds: Clouds) -> None:
+    """EC2 wants minutes; nobody waits for them."""
+    clouds.ec2.throttle("eu-west-1", retry_after=500)
+    began = time.monotonic()
+    found = run("drift", "aws", "--timeout", "1s")
+    assert (True, "") == (found.exit_code > 0, found.stdout)
+    assert time.monotonic() - began < 20
