@@ -67,6 +67,10 @@ bench-backfill:  ## Print the backfill's calls, time and memory, beside their li
 	@.ci/venv dev
 	@$(VENV)/python -m tests.bench.backfill
 
+bench-cold-start:  ## Print the Lambda's cold start, beside the same code packaged the default way (fails above half of it)
+	@.ci/venv-deploy runtimes
+	@$(DEPLOY)/python -m tests.deploy.cold_start
+
 proof:  ## Print the figures of the proof: interleavings, faults, histories, outage, poison, the registry's honesty
 	@.ci/venv dev
 	@for part in explore fault_play histories outage poison honesty; do $(VENV)/python -m tests.proof.$$part || exit 1; done

@@ -44,11 +44,21 @@ class _Invocation:
     answers: queue.Queue[tuple[str, Any]]
 
 
+class _Server(ThreadingHTTPServer):
+    """A server to which it is no error that the process at the other end was killed."""
+
+    daemon_threads = True
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
+
+
 class LambdaProcess:
     """One execution environment, as a context manager; ``environment`` are the function's own variables.
 
     ``began`` is when it was spawned, ``ready`` when it asked for its first event (None before); ``log`` is everything
-    that it wrote.
+    that it wrote, complete once the context is left.
     """
 
     def __init__(self, task: Path, environment: Mapping[str, str], handler: str = "handler.handler") -> None:
@@ -63,8 +73,7 @@ class LambdaProcess:
         self.ready: float | None = None
 
     def __enter__(self) -> Self:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._face())
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), self._face())
         self._serving = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self._serving.start()
         self._lines: list[str] = []
