@@ -31,7 +31,7 @@ from packer_publisher.local.aws_events import Event
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import local_registry
 from tests.deploy.archives import MissingArchive, find_archive, unpack
-from tests.deploy.lambda_runtime import RUNTIME, LambdaProcess, sqs_event
+from tests.deploy.lambda_runtime import PROBE, RUNTIME, LambdaProcess, sqs_event
 
 ROOT = Path(__file__).parents[2]
 TURNS = int(os.environ.get("TURNS", "15"))
@@ -40,13 +40,6 @@ REGION = "us-east-1"
 CONFIG = json.dumps({"buckets": {"base": {"create_buckets": True}}, "regions": [REGION]})
 NOT_OURS = ROOT / "tests" / "events" / "aws" / "instance_state.json"
 SDKS = ("boto3", "botocore.", "s3transfer", "httpx", "urllib3")
-PROBE = """
-import sys
-import handler as function
-
-def handler(event, context):
-    return {"answer": function.handler(event, context), "modules": sorted(sys.modules)}
-"""
 
 
 @dataclass(slots=True)

@@ -82,6 +82,13 @@ class GoogleFunction:
         """Return the structured entries of the log."""
         return [json.loads(line) for line in self._lines if line.startswith("{")]
 
+    def wait_for_lines(self, number: int) -> None:
+        """Wait until so many structured entries are in the log: workers begin after the port is open."""
+        until = monotonic() + 60
+        while len(self.lines()) < number:
+            assert monotonic() < until, f"the log has fewer entries:\n{self.log}"
+            sleep(0.05)
+
     def kill(self) -> None:
         """End the instance in the middle of whatever it does."""
         if self._process.poll() is None:

@@ -25,6 +25,15 @@ ROOT = Path(__file__).parents[2]
 RUNTIME = ROOT / ".venv-deploy" / "runtimes" / "aws"
 PYTHON = Path(sys._base_executable)  # type: ignore[attr-defined]  # the interpreter itself, not that of .venv-deploy
 API = "/2018-06-01/runtime"
+PROBE = """
+import sys
+import handler as function
+
+def handler(event, context):
+    return {"answer": function.handler(event, context), "modules": sorted(sys.modules)}
+"""
+"""A handler around the function's, in a module of its own: it tells what is loaded by the end of an invocation."""
+
 ARN = "arn:aws:lambda:us-east-1:123456789012:function:packer-publisher"
 
 

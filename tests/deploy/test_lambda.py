@@ -13,15 +13,17 @@ import pytest
 
 from packer_publisher.local.aws import LocalAccount, LocalAWS
 from packer_publisher.local.aws_delivery import LocalDelivery
+from packer_publisher.local.aws_events import tag_change
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from tests.clouds.aws_stand_in import fresh_account_id
-from tests.deploy.lambda_runtime import LambdaProcess
+from tests.deploy.lambda_runtime import PROBE, RUNTIME, LambdaProcess, sqs_event
 
 EVENTS = Path(__file__).parents[1] / "events" / "aws"
 REGIONS = ("eu-west-1", "us-east-1")
 CONFIG = json.dumps({"buckets": {"base": {"create_buckets": True}}, "regions": list(REGIONS)})
 TAGS = {"hcp-packer-bucket": "base", "hcp-packer-fingerprint": "3f2a9c1-412", "hcp-packer-expects": "aws"}
+SDKS = ("boto3", "botocore.", "s3transfer", "httpx", "urllib3")
 EARLIER = datetime.now(UTC) - timedelta(minutes=10)
 
 
@@ -77,3 +79,61 @@ def test_a_build_is_recorded(
     assert "v1" == registry.model.get_version("base", "3f2a9c1-412")["version"]["name"]
     outcomes = [line["outcome"] for line in function.lines() if "outcome" in line]
     assert ("completed", len(build.events)) == (sorted(outcomes)[0], len(outcomes))
+
+
+@pytest.mark.parametrize("name", ["instance_state", "cloudtrail_create_image", "tag_change_snapshot"])
+def test_an_event_that_is_not_ours_loads_no_sdk(
+    task: Path, delivery: LocalDelivery, registry: LocalRegistry, tmp_path: Path, name: str
+) -> None:
+    """A real event about something else is acknowledged; neither boto3 nor an HTTP client is imported."""
+    (tmp_path / "probe.py").write_text(PROBE, "utf-8")
+    looking = {**delivery.environment, "PYTHONPATH": f"{RUNTIME}:{tmp_path}"}
+    with LambdaProcess(task, looking, "probe.handler") as function:
+        told = function.invoke(sqs_event(json.loads((EVENTS / f"{name}.json").read_text("utf-8"))))
+    assert {"batchItemFailures": []} == told["answer"]
+    assert ["ignored"] == [line["outcome"] for line in function.lines()]
+    assert "aws_lambda_powertools" in told["modules"]
+    assert [] == [module for module in told["modules"] if module.startswith(SDKS)]
+    assert [] == registry.requests.all()
+
+
+def test_a_message_in_trouble_rests_longer_and_comes_again(
+    task: Path, account: LocalAccount, delivery: LocalDelivery, registry: LocalRegistry
+) -> None:
+    """An image that EC2 does not know yet is kept, and its message's rest is set by a call to SQS."""
+    image = "ami-0123456789abcdef0"
+    delivery.emit(tag_change(account.account_id, account.home, image, list(TAGS), TAGS, 1))
+    with LambdaProcess(task, delivery.environment) as function:
+        kept = delivery.deliver(function.handler)
+    assert kept is not None
+    assert 1 == len(kept.failed)
+    lines = function.lines()
+    assert ["deferred"] == [line["outcome"] for line in lines if "outcome" in line], function.log
+    assert [] == [line for line in lines if line["message"] == "a message rests for the queue's own time"]
+    sqs = account.session().client("sqs", endpoint_url=account.endpoint)
+    counts = sqs.get_queue_attributes(QueueUrl=delivery.queue_url, AttributeNames=["All"])["Attributes"]
+    assert "1" == counts["ApproximateNumberOfMessagesNotVisible"]
+
+
+def test_the_sweeps_find_what_no_event_told(
+    task: Path, account: LocalAccount, delivery: LocalDelivery, registry: LocalRegistry
+) -> None:
+    """Both schedules' orders are carried out; the image whose events were lost is recorded."""
+    build = account.build("base-1", TAGS, created=EARLIER)
+    with LambdaProcess(task, delivery.environment) as function:
+        for order in ('{"sweep": {}}', '{"sweep": {"window": "14d"}}'):
+            assert {"batchItemFailures": []} == function.invoke(sqs_event(f'{{"packer-publisher": {order}}}'))
+    assert set(build.images.values()) == artifacts(registry)
+
+
+def test_the_configuration_document_lies_beside_the_function(
+    unpacked: Callable[[str], Path], account: LocalAccount, delivery: LocalDelivery, registry: LocalRegistry
+) -> None:
+    """PUBLISHER_CONFIG names the file that `make package CONFIG=...` has put into the archive."""
+    folder = unpacked("aws")
+    (folder / "publisher.json").write_text(CONFIG, "utf-8")
+    build = account.build("base-1", TAGS, created=EARLIER)
+    delivery.emit(build.events[-1])
+    with LambdaProcess(folder, {**delivery.environment, "PUBLISHER_CONFIG": "publisher.json"}) as function:
+        delivery.drain(function.handler)
+    assert set(build.images.values()) == artifacts(registry), function.log

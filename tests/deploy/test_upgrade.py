@@ -1,0 +1,224 @@
+"""An upgrade with events in the queue and one under way: whatever the old version leaves, the new one finishes.
+
+The old version is the same archive under another version number; it handles some of the events and is killed in the
+middle of one, which is more than any of the platforms does to it.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import queue
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+import httpx
+import pytest
+
+from packer_publisher import __version__
+from packer_publisher.local.arm import Arm
+from packer_publisher.local.aws import LocalAWS
+from packer_publisher.local.aws_delivery import LocalDelivery
+from packer_publisher.local.compute import ComputeEngine
+from packer_publisher.local.registry_model import RegistryModel
+from packer_publisher.local.registry_serve import LocalRegistry, local_registry
+from packer_publisher.local.server import serving
+from tests.clouds.aws_stand_in import fresh_account_id
+from tests.clouds.azure_stand_in import SUBSCRIPTION
+from tests.deploy.azure_host import Host, Worker
+from tests.deploy.azurite import StorageQueue, azurite
+from tests.deploy.google_framework import GoogleFunction
+from tests.deploy.lambda_runtime import PYTHON, LambdaProcess
+
+BUILDS = 6
+CONFIG = json.dumps({"buckets": {"base": {"create_buckets": True}}, "regions": ["us-east-1"]})
+EARLIER = datetime.now(UTC) - timedelta(hours=1)
+OLDER = "0.0.1"
+
+
+@pytest.fixture
+def registry() -> Iterator[LocalRegistry]:
+    """A registry that takes its time, so that an invocation can be met in its middle."""
+    with closing(RegistryModel()) as model, local_registry(model, latency=0.05) as running:
+        yield running
+
+
+@pytest.fixture
+def versions(unpacked: Callable[[str], Path], tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+    """Return a function that unpacks the old and the new version of a cloud's function."""
+
+    def both(cloud: str) -> tuple[Path, Path]:
+        new, old = unpacked(cloud), tmp_path / "old"
+        shutil.copytree(new, old)
+        package = old / "packer_publisher"
+        source = package / "__init__.py"
+        source.write_text(source.read_text("utf-8").replace(__version__, OLDER), "utf-8")
+        (package / "__pycache__" / "__init__.cpython-313.pyc").unlink()
+        assert (OLDER, __version__) == (version_of(old), version_of(new))
+        return old, new
+
+    return both
+
+
+def version_of(folder: Path) -> str:
+    """Return the version of our package that an unpacked archive runs with."""
+    code = "import packer_publisher; print(packer_publisher.__version__)"
+    command = [str(PYTHON), "-S", "-B", "-c", code]
+    return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def tags(number: int, platform: str) -> dict[str, str]:
+    """Return the tags of a build that is a version of its own."""
+    return {
+        "hcp-packer-bucket": "base",
+        "hcp-packer-fingerprint": f"build-{number}",
+        "hcp-packer-expects": platform,
+    }
+
+
+def in_its_middle(registry: LocalRegistry, kill: Callable[[], object]) -> None:
+    """Kill a process once it has begun to talk to the registry about an event."""
+    seen, until = len(registry.requests.all()), monotonic() + 60
+    while len(registry.requests.all()) < seen + 2:
+        assert monotonic() < until, "the function does not ask the registry"
+        sleep(0.005)
+    kill()
+
+
+def recorded(registry: LocalRegistry) -> set[str]:
+    """Return the images of all complete versions."""
+    found: set[str] = set()
+    for number in range(BUILDS):
+        version = registry.model.get_version("base", f"build-{number}")["version"]
+        assert version["name"] != "v0", version["fingerprint"]
+        found |= {artifact["external_identifier"] for build in version["builds"] for artifact in build["artifacts"]}
+    return found
+
+
+def test_aws(versions: Callable[[str], tuple[Path, Path]], registry: LocalRegistry) -> None:
+    """SQS keeps what an environment was killed over; all images of both versions are in the registry."""
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server tells each request
+    old, new = versions("aws")
+    with LocalAWS(("us-east-1",), ()) as local:
+        account = local.account(fresh_account_id())
+        delivery = LocalDelivery(account, {**registry.environment(), "PUBLISHER_CONFIG": CONFIG})
+        builds = [account.build(f"base-{number}", tags(number, "aws"), created=EARLIER) for number in range(BUILDS)]
+        for build in builds:
+            delivery.emit(build.events[-1])
+        with LambdaProcess(old, delivery.environment) as function:
+            first = delivery.deliver(function.handler, most=2)
+
+            def die(event: dict[str, Any], _context: object) -> Mapping[str, Any]:
+                under_way = function.start(event)
+                in_its_middle(registry, function.kill)
+                with pytest.raises(queue.Empty):  # there is no answer
+                    function.finish(under_way, seconds=0.5)
+                raise Killed
+
+            with pytest.raises(Killed):
+                delivery.deliver(die, most=2)
+        with LambdaProcess(new, delivery.environment) as function:
+            rest = delivery.drain(function.handler)
+            killed = delivery.wake()
+            again = delivery.drain(function.handler)
+        assert first is not None
+        assert (2, BUILDS - 4, 2, 2) == (
+            len(first.records),
+            sum(len(found.records) for found in rest),
+            killed,
+            sum(len(found.records) for found in again),
+        )
+        assert {frozenset()} == {found.failed for found in (first, *rest, *again)}
+        assert (0, []) == (delivery.wake(), delivery.receive())
+        assert {build.images["us-east-1"] for build in builds} == recorded(registry)
+
+
+class Killed(Exception):
+    """Raised where a platform would notice that an invocation has no answer."""
+
+
+def test_azure(versions: Callable[[str], tuple[Path, Path]], registry: LocalRegistry) -> None:
+    """The queue shows a message again whose worker was killed; all images are in the registry, none is poison."""
+    old, new = versions("azure")
+    arm = Arm()
+    with (
+        azurite() as storage,
+        serving(arm.app) as address,
+        closing(StorageQueue(storage, "events")) as events,
+        closing(StorageQueue(storage, "events-poison")) as poison,
+    ):
+        settings = {
+            **registry.environment(),
+            "PUBLISHER_ARM_ENDPOINT": address,
+            "PUBLISHER_CONFIG": CONFIG,
+            "PUBLISHER_QUEUE": "events",
+            "AZURE_SUBSCRIPTION_ID": SUBSCRIPTION,
+        }
+        for number in range(BUILDS):
+            events.put_event(
+                arm.put_managed_image("images", f"base-{number}", tags=tags(number, "azure"), created=EARLIER)
+            )
+        with Worker(old, settings) as worker:
+            host = Host(worker, old, events, poison)
+            done = [host.take() for _ in range(2)]
+            under_way = events.get(host.rest)
+            assert under_way is not None
+            ends: list[BaseException] = []
+            calling = threading.Thread(target=lambda: ends.append(raised(lambda: host.handle(under_way))))
+            calling.start()
+            in_its_middle(registry, worker.kill)
+            calling.join(30)
+        assert [AssertionError] == [type(end) for end in ends]
+        with Worker(new, settings) as worker:
+            host = Host(worker, new, events, poison)
+            while (taken := host.take()) is not None:
+                done.append(taken)
+            assert 1 == events.count()  # it rests until its time is over, which is now
+            events.rest(under_way, 0)
+            done.append(host.take())
+        assert [True] * BUILDS == [taken is not None and taken[1].succeeded for taken in done]
+        assert (0, 0) == (events.count(), poison.count())
+        assert {arm.image_id("images", f"base-{number}") for number in range(BUILDS)} == recorded(registry)
+
+
+def raised(call: Callable[[], object]) -> BaseException:
+    """Return what a call raises."""
+    try:
+        call()
+    except BaseException as error:  # noqa: BLE001  # it is looked at by the caller
+        return error
+    raise RuntimeError("nothing was raised")
+
+
+def test_google(versions: Callable[[str], tuple[Path, Path]], registry: LocalRegistry) -> None:
+    """A push without an answer is repeated, to the new version; all images are in the registry."""
+    old, new = versions("gcp")
+    compute = ComputeEngine(now=lambda: EARLIER)
+    entries = [
+        compute.insert_image(
+            f"base-{number}", labels={**tags(number, "gce"), "hcp-packer-expects": "gce"}, project="img-proj"
+        )[-1]
+        for number in range(BUILDS)
+    ]
+    with serving(compute.app) as address:
+        settings = {**registry.environment(), "PUBLISHER_COMPUTE_ENDPOINT": address, "PUBLISHER_CONFIG": CONFIG}
+        waiting = list(entries)
+        with GoogleFunction(old, settings) as function:
+            statuses = [function.push(waiting.pop(0)) for _ in range(2)]
+            ends: list[BaseException] = []
+            calling = threading.Thread(target=lambda: ends.append(raised(lambda: function.push(waiting[0]))))
+            calling.start()
+            in_its_middle(registry, function.kill)
+            calling.join(30)
+        assert [True] == [isinstance(end, httpx.TransportError) for end in ends]
+        with GoogleFunction(new, settings) as function:
+            statuses += [function.push(entry) for entry in waiting]
+    assert [200] * BUILDS == statuses
+    assert {f"base-{number}" for number in range(BUILDS)} == recorded(registry)
