@@ -29,7 +29,11 @@ class Artefact:
     most_bytes: int | None = None
 
 
-FOR_PEOPLE = ("backfill", "cli", "drift", "linear_expressions", "local", "mapping", "mapping_*")
+FOR_PEOPLE = (
+    "backfill", "cli", "doctor", "drift", "examiners", "finding", "linear_expressions", "local", "mapping", "mapping_*",
+    "clouds.*_desk", "clouds.*_examined_*", "clouds.*_examiner", "clouds.*_handover", "clouds.aws_policies",
+    "clouds.aws_probe",
+)  # fmt: skip
 """What only commands use. `yaml_document` stays: without it nobody would say that a function reads no YAML."""
 
 
