@@ -11,11 +11,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner, Result
 from tests.doctor.rest_stand_in import Documents, documents
 from tests.doctor.test_gcp import CONFIG, FUNCTIONS, SINK, SUBSCRIPTION, deployment
 from tests.switches import setting
 
 from packer_publisher.cli.doctor import exit_status_of
+from packer_publisher.cli.program import program
 from packer_publisher.finding import Trouble, note, right, unknown, wrong
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
@@ -35,26 +37,25 @@ def google() -> Iterator[tuple[Documents, str]]:
         yield served
 
 
-def run(
-    google: tuple[Documents, str], registry: LocalRegistry, *arguments: str, program: str = "", **more: str
-) -> subprocess.CompletedProcess[str]:
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": "/tmp",  # noqa: S108 - nothing is written there
+def environment(google: tuple[Documents, str], registry: LocalRegistry, **more: str) -> dict[str, str]:
+    return {
         **registry.environment(),
         "PUBLISHER_GOOGLE_ENDPOINT": google[1],
         "GOOGLE_CLOUD_PROJECT": "img-proj",
         **more,
     }
-    code = program or "from packer_publisher.cli.main import main; main()"
-    command = [sys.executable, "-c", code, "doctor", "gcp", *arguments]
-    return subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=HERE, timeout=60)
+
+
+def run(google: tuple[Documents, str], registry: LocalRegistry, *arguments: str, **more: str) -> Result:
+    """Run the command as piped: there is no terminal."""
+    environ = environment(google, registry, **more)
+    return CliRunner().invoke(program, ["doctor", "gcp", *arguments], env=environ, prog_name="packer-publisher")
 
 
 def test_a_line_for_each_thing_and_a_sum(google: tuple[Documents, str], registry: LocalRegistry) -> None:
     """Piped, lines stay whole; without a terminal nobody is asked, and no probe is sent."""
     done = run(google, registry)
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (0, "") == (done.exit_code, done.stderr)
     lines = done.stdout.splitlines()
     assert lines[0].startswith("function packer-publisher of img-proj, by packer-publisher ")
     assert "  right    function: packer-publisher, python313, revision packer-publisher-00007-abc" in lines
@@ -73,14 +74,14 @@ def test_what_is_wrong_comes_with_what_to_do(google: tuple[Documents, str], regi
     assert "           > apply infra/gcp with enabled = true" in done.stdout.splitlines()
     assert "  unknown  sink: logging.googleapis.com refuses it (HTTP 403, REFUSED)." in done.stdout.splitlines()
     assert "10 right, 1 note, 1 unknown, 1 wrong" == done.stdout.splitlines()[-1]
-    assert 4 == done.returncode  # what is closed to the credentials beats what is wrong
+    assert 4 == done.exit_code  # what is closed to the credentials beats what is wrong
 
 
 def test_json_for_programs(google: tuple[Documents, str], registry: LocalRegistry, tmp_path: Path) -> None:
     """One object; the digest is that of the document at hand, and everything that was found is in it."""
     (tmp_path / "publisher.json").write_text(CONFIG)
     done = run(google, registry, "--json", "--config", str(tmp_path / "publisher.json"))
-    assert (0, "") == (done.returncode, done.stderr)
+    assert (0, "") == (done.exit_code, done.stderr)
     found = json.loads(done.stdout)
     assert ["cloud", "deployment", "doctor_version", "configuration", "exit_status", "findings"] == list(found)
     assert ("gcp", 0) == (found["cloud"], found["exit_status"])
@@ -106,7 +107,7 @@ def test_exit_statuses(
 ) -> None:  # fmt: skip
     """As everywhere: 2 for usage, 4 for credentials, 5 where HCP cannot be reached."""
     done = run(google, registry, *arguments, "--timeout", "2s", **variables)
-    assert status == done.returncode, done.stdout + done.stderr
+    assert status == done.exit_code, done.stdout + done.stderr
     assert text in done.stderr
     assert "made-up-secret" not in done.stdout + done.stderr
 
@@ -114,21 +115,23 @@ def test_exit_statuses(
 def test_a_wrong_configuration_is_2(google: tuple[Documents, str], registry: LocalRegistry) -> None:
     """Of the function, too."""
     google[0].change(FUNCTIONS, functions__1__serviceConfig__environmentVariables__PUBLISHER_CONFIG="{}")
-    assert 2 == run(google, registry, "--no-probe").returncode
+    assert 2 == run(google, registry, "--no-probe").exit_code
 
 
 def test_only_its_own_clouds_sdk_is_loaded(google: tuple[Documents, str], registry: LocalRegistry) -> None:
     """Google is examined without a trace of boto3, of Azure's SDK or of Compute Engine's, which takes a second."""
-    program = """
+    code = """
 import sys
 from packer_publisher.cli.main import main
 try:
     main()
-except SystemExit:
-    pass
+except SystemExit as end:
+    assert not end.code, end.code
 print("loaded:", *sorted({"boto3", "azure.core", "google.cloud.compute_v1", "google.auth"} & set(sys.modules)))
 """
-    done = run(google, registry, "--no-probe", program=program)
+    environ = {"PATH": os.environ["PATH"], **environment(google, registry)}
+    command = [sys.executable, "-c", code, "doctor", "gcp", "--no-probe"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=HERE, timeout=60)
     assert "loaded: google.auth" == done.stdout.splitlines()[-1], done.stderr
 
 

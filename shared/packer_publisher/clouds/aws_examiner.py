@@ -199,10 +199,10 @@ class AWSExaminer:
         return needed
 
     def _mapping(self) -> Iterator[Finding]:
-        found = list(
-            self.desk.pages("lambda", "list_event_source_mappings", "EventSourceMappings", FunctionName=self.name)
-        )
-        ours = [each for each in found if not self.queue or each.get("EventSourceArn") == self._queue_arn()]
+        about = {"EventSourceArn": self._queue_arn()} if self.queue else {"FunctionName": self.name}
+        found = self.desk.pages("lambda", "list_event_source_mappings", "EventSourceMappings", **about)
+        # An alias or a version follows the function's name, if at all.
+        ours = [each for each in found if f":function:{self.name}:" in f"{each.get('FunctionArn')}:"]
         if not ours:
             yield wrong("event source", "no queue is connected to the function", _DEPLOY)
             return

@@ -44,7 +44,9 @@ def sweeping(documents: Iterable[Document]) -> list[str]:
 def role_documents(desk: Desk, role: str) -> Iterator[Document]:
     """Yield a role's policies, inline and attached."""
     for name in desk.ask("iam", "list_role_policies", RoleName=role)["PolicyNames"]:
-        yield desk.ask("iam", "get_role_policy", RoleName=role, PolicyName=name)["PolicyDocument"]
+        document = desk.ask("iam", "get_role_policy", RoleName=role, PolicyName=name)["PolicyDocument"]
+        if isinstance(document, Mapping):  # botocore hands on as text what it cannot decode
+            yield document
     for policy in desk.ask("iam", "list_attached_role_policies", RoleName=role)["AttachedPolicies"]:
         yield policy_document(desk, policy["PolicyArn"])
 
