@@ -98,17 +98,19 @@ def test_what_is_wrong_is_said_and_the_probe_is_done(registry: LocalRegistry, mo
     assert "made-up-secret" not in f"{entry.line}{entry.fields}"
 
 
-def test_a_registry_that_is_not_active(registry: LocalRegistry) -> None:
+def test_a_registry_that_is_not_active(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """A bucket may lie in another project; each project's registry is asked for."""
     other = "99999999-9999-4999-8999-999999999999"
     config = json.dumps({"buckets": {"web": {}, "other": {"project": other}}})
     arm = Arm()
     with serving(arm.app) as url:
         variables = {"PUBLISHER_ARM_ENDPOINT": url, "AZURE_SUBSCRIPTION_ID": arm.subscriptions[0]}
-        answer = probe(Platform.AZURE, {**registry.environment(), **variables, "PUBLISHER_CONFIG": config})
+        settings = {**registry.environment(), **variables, "PUBLISHER_CONFIG": config}
+        answer = probe(Platform.AZURE, as_process(monkeypatch, settings))
     [entry] = answer.entries
     assert "WARNING" == entry.level
     assert "active" != entry.fields["registry"]
+    assert "readable" == entry.fields["images"]
     assert 2 == registry.requests.count("GetRegistry")
 
 
