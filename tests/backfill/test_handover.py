@@ -233,6 +233,20 @@ def test_a_run_that_is_killed_while_it_sends_loses_nothing(
     assert 9 == len(set(sent))
 
 
+def test_what_was_done_after_a_run_was_killed_is_not_sent_again(estate: Estate, functions: Functions) -> None:
+    """Whether the message was put nobody noted; HCP shows that it was."""
+    estate.add("a1")
+    functions.queues[Platform.AWS].dies = True
+    run = begin(estate)
+    with pytest.raises(Killed):
+        hand_over(run, functions)
+    assert ["sending"] == [entry.stage for entry in run.journal.versions()]
+    functions.work()
+    assert "" == hand_over(begin(estate, run.journal), functions)
+    assert ["done"] == [entry.stage for entry in run.journal.versions()]
+    assert 1 == len(functions.queues[Platform.AWS].everything)
+
+
 def test_what_was_sent_is_not_sent_again(estate: Estate, functions: Functions) -> None:
     """The functions are slow; a resumed run waits for them, and tells what is open and why."""
     estate.add("a1")

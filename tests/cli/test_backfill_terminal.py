@@ -19,6 +19,8 @@ from tests.cli.test_backfill import Account, account, history
 
 __all__ = ["account"]
 
+pytestmark = pytest.mark.switches(completion_lag=0.0)  # the time of the command is real
+
 QUESTION = "Write 12 versions? [y/N] "
 CTRL_C, CTRL_D = "\x03", "\x04"
 

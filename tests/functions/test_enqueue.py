@@ -42,6 +42,8 @@ from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from packer_publisher.local.server import serving
 from packer_publisher.runtime import close_publishers
 
+pytestmark = pytest.mark.switches(completion_lag=0.0)  # the time of the command is real
+
 ROOT = Path(__file__).parents[2]
 TOPIC = "projects/img-proj/topics/images"
 CONFIG = json.dumps({"buckets": {"*": {"create_buckets": True}}})
@@ -196,7 +198,7 @@ def at(local: LocalAWS, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iter
         delivery = LocalDelivery(account, settings)
         environment = {
             "PATH": os.environ["PATH"], "HOME": str(tmp_path), "NO_PROXY": "127.0.0.1",
-            "SWITCHES": os.environ.get("SWITCHES", ""), **settings, **account.environment,
+            **settings, **account.environment,
             "PUBLISHER_QUEUE_AWS": delivery.queue_url, "PUBLISHER_QUEUE_AZURE": f"{storage}/stand/{QUEUE}",
             "PUBLISHER_QUEUE_GCP": TOPIC,
         }  # fmt: skip
@@ -262,6 +264,9 @@ def test_a_run_that_is_killed_while_it_sends_is_resumed(at: Deployment) -> None:
     for number in range(3):
         for name, days in (("a1", 9), ("b2", 7)):
             at.add(f"{name}-{number}", "gcp", days=days, bucket=f"bucket-{number}")
+    status, out, _ = at.run("gcp", "--dry-run", "--detailed-exitcode")
+    assert (3, []) == (status, at.waiting())
+    assert "Plan: 3 buckets (3 new), 6 versions: 6 to create; 6 artifacts, about" in out
     with at.start("gcp") as process:
         ended = time.monotonic() + 60
         while not at.topic.published and time.monotonic() < ended:
