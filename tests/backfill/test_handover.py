@@ -177,6 +177,19 @@ def test_a_region_that_asks_for_channels_is_named_too(estate: Estate, functions:
     assert list(refs) == list(order.images)
 
 
+def test_of_two_images_for_one_part_the_older_one_wins_here_too(estate: Estate, functions: Functions) -> None:
+    """The function sees both, as a run that writes by itself does; the next version goes on."""
+    estate.add("one", fingerprint="a1", days=20)
+    estate.add("two", fingerprint="a1", days=19)
+    estate.add("b2", days=5)
+    run = begin(estate)
+    assert "" == hand_over(run, functions)
+    (built,) = estate.version("a1").builds
+    assert ["ami-one-eu-west-1"] == [artifact.external_identifier for artifact in built.artifacts]
+    first, second = run.journal.versions()
+    assert ("late", "completed") == (first.outcome, second.outcome)
+
+
 def test_the_first_cloud_does_not_complete_what_another_one_is_to_add(estate: Estate, functions: Functions) -> None:
     """Nothing is declared but by the message; without it the version would be sealed."""
     estate.add("a1")
@@ -233,6 +246,7 @@ def test_a_run_that_is_killed_while_it_sends_loses_nothing(
     assert 9 == len(set(sent))
 
 
+@pytest.mark.switches(read_after_write="fresh")
 def test_what_was_done_after_a_run_was_killed_is_not_sent_again(estate: Estate, functions: Functions) -> None:
     """Whether the message was put nobody noted; HCP shows that it was."""
     estate.add("a1")

@@ -46,16 +46,17 @@ def refs_of(items: Sequence[Item], images: Sequence[Image], place: Place) -> tup
 
     Besides, those regions of a build whose tags ask for channels that the first one's do not.
     """
-    builds = {(item.image.owner, item.placement.component_type.casefold()): item.image.ref for item in items}
+    first = {item.image.ref for item in items}
+    builds = {(item.image.owner, item.placement.component_type.casefold()) for item in items}
     asked: dict[tuple[str, str], set[str]] = {}
     refs = []
-    for image in sorted(images, key=lambda found: (found.ref not in builds.values(), _age(found))):
+    for image in sorted(images, key=lambda found: (found.ref not in first, _age(found))):
         placement = place(image)
         build = (image.owner, placement.component_type.casefold()) if placement is not None else ("", "")
         if placement is None or build not in builds:
             continue
         said = asked.setdefault(build, set())
-        if image.ref == builds[build] or not said.issuperset(placement.channels):
+        if image.ref in first or not said.issuperset(placement.channels):
             refs.append(image.ref)
         said.update(placement.channels)
     return tuple(refs)
