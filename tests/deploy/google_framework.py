@@ -10,6 +10,7 @@ import subprocess
 import threading
 from collections.abc import Mapping
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from time import monotonic, sleep
 from types import TracebackType
 from typing import Any, Self
@@ -32,6 +33,7 @@ class GoogleFunction:
         self._workspace = workspace
         self._environment = environment
         self._lines: list[str] = []
+        self._home = TemporaryDirectory()
 
     def __enter__(self) -> Self:
         with socket.socket() as probe:
@@ -43,7 +45,7 @@ class GoogleFunction:
             cwd=self._workspace,
             env={
                 "PATH": f"{ENVIRONMENT / 'bin'}:/usr/local/bin:/usr/bin:/bin",
-                "HOME": "/nonexistent",
+                "HOME": self._home.name,  # gunicorn keeps a socket there
                 "HOST": "127.0.0.1",
                 "PORT": str(port),
                 "FUNCTION_TARGET": "publish_image",
@@ -69,6 +71,7 @@ class GoogleFunction:
     ) -> None:
         self._client.close()
         self.kill()
+        self._home.cleanup()
         self._reader.join(10)
         assert self._process.stdout is not None
         self._process.stdout.close()

@@ -31,10 +31,10 @@ def refused(clock: Time) -> ConfigurationError:
 
 @pytest.mark.parametrize("variable", ["SSL_CERT_FILE", "SSLKEYLOGFILE"])
 def test_a_file_that_is_not_there_names_its_variable(
-    variable: str, clock: Time, monkeypatch: pytest.MonkeyPatch
+    variable: str, clock: Time, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """OpenSSL says no more than that there is no such file."""
-    monkeypatch.setenv(variable, "/nonexistent/file.pem")
+    monkeypatch.setenv(variable, str(tmp_path / "nowhere" / "file.pem"))
 
     error = refused(clock)
 
