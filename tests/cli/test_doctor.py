@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 from tests.doctor.rest_stand_in import Documents, documents
@@ -143,3 +145,16 @@ def test_the_worst_trouble_decides() -> None:
     assert [0, 1, 4, 5, 2] == [
         exit_status_of([*fine, *found]) for found in ([], [other], [other, closed], [away, other], [closed, config])
     ]
+
+
+def test_the_page_shows_what_the_program_knows() -> None:
+    """Every command on docs/doctor.md exists, with its options; so does each option that a sentence names."""
+    page = (HERE / "docs" / "doctor.md").read_text("utf-8")
+    command = program.get_command(click.Context(program), "doctor")
+    assert command is not None
+    known = {option for parameter in command.params for option in parameter.opts}
+    named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", page))
+    assert 8 < len(named)
+    assert set() == named - known
+    shown = re.findall(r"^\$ packer-publisher doctor (\w+)", page, re.MULTILINE)
+    assert ["aws", "azure", "gcp"] == shown

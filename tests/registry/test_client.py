@@ -356,10 +356,11 @@ def test_ancestry(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
 
 @pytest.mark.parametrize("none", [refusal(404, 5, "none"), Says({"registry": None}), Says({})])
 def test_the_registry_itself(peer: Peer, hcp: HCPPacker, clock: Time, none: Says) -> None:
-    """A registry tells its tier and whether it is active; None where there is none."""
+    """A registry tells its tier, whether it is active and HCP's time; None where there is none."""
     peer.says(Says({"registry": {"id": "r", "config": {"activated": True, "feature_tier": "STANDARD"}}}), none)
 
-    assert RegistryState("r", activated=True, tier="STANDARD") == hcp.get_registry(clock.deadline())
+    at = datetime(2026, 11, 21, 10, tzinfo=UTC)  # the Date header
+    assert RegistryState("r", activated=True, tier="STANDARD", at=at) == hcp.get_registry(clock.deadline())
     assert hcp.get_registry(clock.deadline()) is None
 
 
