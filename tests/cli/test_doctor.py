@@ -114,6 +114,19 @@ def test_exit_statuses(
     assert "made-up-secret" not in done.stdout + done.stderr
 
 
+def test_without_credentials_for_the_cloud_nothing_more_is_said_of_it(registry: LocalRegistry) -> None:
+    """One line tells it, and HCP is asked all the same."""
+    environ = {**registry.environment(), "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent",
+               "AWS_SHARED_CREDENTIALS_FILE": "/nonexistent", "AWS_PROFILE": None, "AWS_ACCESS_KEY_ID": None,
+               "AWS_SECRET_ACCESS_KEY": None, "AWS_SESSION_TOKEN": None, "AWS_ENDPOINT_URL": None}  # fmt: skip
+    done = CliRunner().invoke(program, ["doctor", "aws", "--region", "eu-west-1"], env=environ)
+    assert 4 == done.exit_code
+    wrong_ones = [line for line in done.stdout.splitlines() if line.startswith("  wrong")]
+    told = "AWS credentials were not found or not usable (NoCredentialsError)"
+    assert [f"  wrong    AWS credentials: {told}"] == wrong_ones
+    assert "  right    registry: active" in done.stdout
+
+
 def test_a_wrong_configuration_is_2(google: tuple[Documents, str], registry: LocalRegistry) -> None:
     """Of the function, too."""
     google[0].change(FUNCTIONS, functions__1__serviceConfig__environmentVariables__PUBLISHER_CONFIG="{}")

@@ -12,7 +12,7 @@ from packer_publisher.doctor.examiner import Examiner, Registry
 from packer_publisher.doctor.probe import probe_findings
 from packer_publisher.doctor.registry import refused, registry_findings
 from packer_publisher.errors import CredentialsTrouble, PublisherError
-from packer_publisher.finding import Finding, note, right, unknown
+from packer_publisher.finding import Finding, Verdict, note, right, unknown
 from packer_publisher.finding import Trouble as Kind
 
 
@@ -38,8 +38,12 @@ class Examination:
     def findings(self) -> Iterator[Finding]:
         """Yield every finding; nothing is changed, and only a probe that is agreed to is sent."""
         self.tell("looking at the function")
-        yield from self.examiner.account()
-        yield from self.examiner.functions()
+        closed = False
+        for finding in self.examiner.account():
+            closed = closed or (finding.verdict is Verdict.WRONG and finding.trouble is Kind.CREDENTIALS)
+            yield finding
+        if not closed:  # else the same would be said of everything
+            yield from self.examiner.functions()
         if self.examiner.variables:
             yield from configuration_findings(self.examiner.variables, self.own, self.deployed)
         self.tell("asking HCP")
