@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pytest
 from tests.switches import setting
 
 from packer_publisher.local.ec2 import ACCOUNT, EC2
-from packer_publisher.local.ec2_fleet import Fleet, Shares
+from packer_publisher.local.ec2_fleet import AMI, Fleet, Shares
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from packer_publisher.local.server import serving
@@ -132,6 +133,36 @@ def test_a_denied_region_is_status_four_and_the_others_are_written(account: Acco
     assert f"aws:123456789012, {region}: no access" in out
     assert f"Error: no access to aws:123456789012, {region}" in err
     assert history(account) == account.versions()
+
+
+def test_every_kind_of_image_gets_its_word(account: Account) -> None:
+    """Untagged: not ours; deprecated: as any; half-tagged, failed, disabled: rejected; pending: waits; shared: unseen."""
+    account.ec2.fleet = None
+    tags = {"hcp-packer-bucket": "bucket-00", "hcp-packer-fingerprint": "a1"}
+    then = datetime.now(UTC) - timedelta(days=9)
+
+    def ami(number: int, name: str, owner: str = ACCOUNT, **more: Any) -> AMI:
+        return AMI(**{"image_id": f"ami-{number:017x}", "name": name, "owner": owner, "created": then, **more})
+
+    account.ec2.put(
+        "eu-west-1",
+        ami(1, "plain", tags=tags),
+        ami(2, "untagged", tags={"Name": "x"}),
+        ami(3, "half-tagged", tags={"hcp-packer-bucket": "bucket-00"}),
+        ami(4, "deprecated", tags={**tags, "hcp-packer-fingerprint": "b2"}, deprecated=then + timedelta(days=1)),
+        ami(5, "disabled", tags=tags, state="disabled"),
+        ami(6, "pending", tags=tags, state="pending"),
+        ami(7, "failed", tags=tags, state="failed"),
+        ami(8, "shared", owner="210987654321", tags=tags),
+    )
+    status, out, _ = account.run("aws", "--yes", "--json")
+    found = json.loads(out)
+    assert [(f"ami-{number:017x}", word) for number, word in (
+        (3, "rejected"), (5, "rejected"), (6, "waiting"), (7, "rejected"),
+    )] == [(other["image"].split()[0], other["outcome"]) for other in found["others"]]  # fmt: skip
+    assert (1, {"completed": 2}) == (status, found["sums"]["done"])
+    builds = account.registry.model.get_version("bucket-00", "a1")["version"]["builds"]
+    assert [[f"ami-{1:017x}"]] == [[a["external_identifier"] for a in build["artifacts"]] for build in builds]
 
 
 def test_throttling_is_waited_out(account: Account) -> None:
