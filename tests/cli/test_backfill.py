@@ -136,7 +136,7 @@ def test_a_denied_region_is_status_four_and_the_others_are_written(account: Acco
 
 
 def test_every_kind_of_image_gets_its_word(account: Account) -> None:
-    """Untagged: not ours; deprecated: as any; half-tagged, failed, disabled: rejected; pending: waits; shared: unseen."""
+    """Untagged: not ours; deprecated: as any; half-tagged, failed, disabled: rejected; shared: not seen at all."""
     account.ec2.fleet = None
     tags = {"hcp-packer-bucket": "bucket-00", "hcp-packer-fingerprint": "a1"}
     then = datetime.now(UTC) - timedelta(days=9)
