@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Generator
 from typing import Any
 
@@ -11,6 +12,8 @@ from tests.switches import asked, relied_on
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    # A run in the background of a script was told to ignore it, and so would be each command that a test interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     config.addinivalue_line("markers", "switches(**settings): the settings of the local registry that a test relies on")
 
 

@@ -26,12 +26,11 @@ class Played:
     why: str = ""
 
 
-class _Writer:
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._now = Played("")
+class _Noting:
+    """Notes with each test, in the process that plays it, what was asked for on its behalf."""
+
+    def __init__(self) -> None:
         self._shared: dict[tuple[str, str], frozenset[str]] = {}
-        path.write_text("", encoding="utf-8")
 
     @pytest.hookimpl(wrapper=True)
     def pytest_fixture_setup(
@@ -48,24 +47,36 @@ class _Writer:
             self._shared[request.node.nodeid, fixturedef.argname] = frozenset(asked)
             asked.update(before)
 
-    def pytest_runtest_teardown(self, item: pytest.Function) -> None:
-        for (node, fixture), names in self._shared.items():
-            if item.nodeid.startswith(node) and fixture in item.fixturenames:
-                asked.update(names)
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(self, item: pytest.Function) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Let the report tell: the process that collects the reports may be another."""
+        report = yield
+        if report.when == "teardown":
+            for (node, fixture), names in self._shared.items():
+                if item.nodeid.startswith(node) and fixture in item.fixturenames:
+                    asked.update(names)
+            report.user_properties.append(("asked", sorted(asked)))
+        return report
 
-    def pytest_runtest_logstart(self, nodeid: str) -> None:
-        self._now = Played(nodeid)
+
+class _Writer:
+    """Writes a line for each test that has ended."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._under_way: dict[str, Played] = {}
+        path.write_text("", encoding="utf-8")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        self._now.seconds += report.duration
-        if report.outcome != "passed" and self._now.outcome != "failed":
-            self._now.outcome = report.outcome
-            self._now.why = _why(report)
-
-    def pytest_runtest_logfinish(self) -> None:
-        self._now.asked = sorted(asked)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(asdict(self._now)) + "\n")
+        now = self._under_way.setdefault(report.nodeid, Played(report.nodeid))
+        now.seconds += report.duration
+        if report.outcome != "passed" and now.outcome != "failed":
+            now.outcome = report.outcome
+            now.why = _why(report)
+        if report.when == "teardown":
+            now.asked = dict(report.user_properties)["asked"]
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(self._under_way.pop(report.nodeid))) + "\n")
 
 
 def _why(report: pytest.TestReport) -> str:
@@ -79,7 +90,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    config.pluginmanager.register(_Writer(config.getoption("--asked")))
+    config.pluginmanager.register(_Noting())
+    if not hasattr(config, "workerinput"):  # the process that collects the reports
+        config.pluginmanager.register(_Writer(config.getoption("--asked")))
 
 
 def read(path: Path) -> list[Played]:

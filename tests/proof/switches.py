@@ -30,6 +30,8 @@ from tests.switches import VARIABLE, survivable, words
 LONG = os.environ.get("PROOF") == "long"
 FIRST = int(os.environ.get("PROOF_SEED", "0"))
 RANDOM = 20 if LONG else 4
+JOBS = os.environ.get("JOBS", "auto")
+"""Processes that play a setting's tests, as pytest-xdist takes it."""
 QUICK = 1.0
 """Seconds that a test takes at most to be played again in the normal run."""
 
@@ -68,7 +70,7 @@ def play(switches: Switches, tests: Iterable[str], kept: Path | None = None) -> 
     with tempfile.TemporaryDirectory() as folder:
         chosen, written = Path(folder) / "tests", kept or Path(folder) / "asked"
         chosen.write_text("\n".join(tests), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-n", "0", "-p", "tests.proof.asked", "--asked", str(written)]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", JOBS, "-p", "tests.proof.asked", "--asked", str(written)]
         environ = {name: value for name, value in os.environ.items() if name not in ("PROOF", "PROOF_SEED")}
         environ[VARIABLE] = " ".join(words(switches))
         ran = subprocess.run([*command, f"@{chosen}"], env=environ, capture_output=True, text=True, check=False)
