@@ -55,7 +55,7 @@ class _Noting:
             for (node, fixture), names in self._shared.items():
                 if item.nodeid.startswith(node) and fixture in item.fixturenames:
                     asked.update(names)
-            report.user_properties.append(("asked", sorted(asked)))
+            report.user_properties.append(("asked", " ".join(sorted(asked))))
         return report
 
 
@@ -74,7 +74,7 @@ class _Writer:
             now.outcome = report.outcome
             now.why = _why(report)
         if report.when == "teardown":
-            now.asked = dict(report.user_properties)["asked"]
+            now.asked = str(dict(report.user_properties)["asked"]).split()
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(self._under_way.pop(report.nodeid))) + "\n")
 

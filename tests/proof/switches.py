@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from packer_publisher.local.registry_switches import Switches
@@ -65,12 +65,27 @@ def settings() -> Iterator[tuple[str, Switches]]:
         yield f"random, seed {seed}", survivable(Switches.random(random.Random(seed)))
 
 
-def play(switches: Switches, tests: Iterable[str], kept: Path | None = None) -> list[Played]:
+def covering(seed: int) -> Iterator[Switches]:
+    """Yield the fewest random combinations that hold each single variation once."""
+    left = list(Switches.variations())
+    random.Random(seed).shuffle(left)
+    while left:
+        together = Switches()
+        for single in tuple(left):
+            ((name, value),) = single.deviations().items()
+            wider = replace(together, **{name: value})
+            if name not in together.deviations() and wider == survivable(wider):
+                together = wider
+                left.remove(single)
+        yield together
+
+
+def play(switches: Switches, tests: Iterable[str], kept: Path | None = None, jobs: str = JOBS) -> list[Played]:
     """Play tests under a setting, in a process of their own; raises RuntimeError where pytest itself fails."""
     with tempfile.TemporaryDirectory() as folder:
         chosen, written = Path(folder) / "tests", kept or Path(folder) / "asked"
         chosen.write_text("\n".join(tests), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "-n", JOBS, "-p", "tests.proof.asked", "--asked", str(written)]
+        command = [sys.executable, "-m", "pytest", "-q", "-n", jobs, "-p", "tests.proof.asked", "--asked", str(written)]
         environ = {name: value for name, value in os.environ.items() if name not in ("PROOF", "PROOF_SEED")}
         environ[VARIABLE] = " ".join(words(switches))
         ran = subprocess.run([*command, f"@{chosen}"], env=environ, capture_output=True, text=True, check=False)
