@@ -23,6 +23,10 @@ from packer_publisher.sweep import Sweep, sweep
 from tests.publishing import Service, service
 from tests.simulation.world import WorldCloud
 
+# What becomes of a version is told at once; tests/proof/machine.py lets the same happen while answers lag behind.
+pytestmark = pytest.mark.switches(completion_lag=0.0, read_after_write="fresh", search_lag=0.0)
+
+
 OWNER = "111111111111"
 TAGS = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1"}
 REVOKE = BucketPolicy(on_delete="revoke")

@@ -18,6 +18,24 @@ from tests.local.http_registry import RegistryClient, client_of
 from tests.local.replays import AWS, AZURE, BUCKET, FINGERPRINT, ID, IMAGES, UUID, VERSION_PATH, Replay, Row, at, play
 from tests.publishing import Service, service
 
+# The replies are those that Packer and Terraform are known to meet, and the states those in between: at once.
+pytestmark = pytest.mark.switches(
+    completion_lag=0.0,
+    read_after_write="fresh",
+    search_lag=0.0,
+    unset_to_done="accept",
+    updates_after_done="refuse",
+    platform_resent_same="refuse",
+    platform_resent_after_create="refuse",
+    silent_build_becomes="BUILD_CANCELLED",
+    status_priority="running",
+    empty_version_status="VERSION_RUNNING",
+    assign_unknown_version="404/5",
+    assign_incomplete_version="400/9",
+    default_page_size=50,
+    max_page_size=100,
+)
+
 
 @dataclass
 class Shop:

@@ -48,6 +48,7 @@ from packer_publisher.steps import (
 from tests.proof.invariants import Broken, BuildWrite
 from tests.proof.players import CRASH, LOSS, Actor, Figures, Logic, Scenario
 from tests.proof.registry_states import RegistryStates
+from tests.switches import setting
 
 ENDED = 0  # the number of a handler that is done: what it knew matters no more
 LOST = OutcomeUnknown("the reply is lost")
@@ -86,7 +87,7 @@ class Exploration:
             scenario.fingerprint,
             bucket_exists=scenario.bucket_exists,
             naming=scenario.naming,
-            switches=scenario.switches,
+            switches=scenario.switches or setting(),
             base=scenario.base,
         )
         self._numbers: dict[tuple[int, Progress | None], int] = {(-1, None): ENDED}

@@ -17,7 +17,6 @@ from packer_publisher.placement import Item
 from packer_publisher.steps import Call, DeleteBuild
 from tests.proof.invariants import Rules
 from tests.proof.registry_states import Naming
-from tests.switches import setting
 
 CRASH, LOSS = 1, 2
 MISHAPS = CRASH | LOSS
@@ -77,7 +76,7 @@ class Scenario:
     bucket_exists: bool = True
     mishaps: int = MISHAPS
     naming: Naming = "by name"
-    switches: Switches = field(default_factory=setting)
+    switches: Switches | None = None  # None: those of the tests, as they are when it is played
     base: str = ""  # an image that a complete version of another bucket lists
 
 

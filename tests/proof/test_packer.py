@@ -18,6 +18,18 @@ from tests.proof.packer import PackerRun, Phase, Source
 from tests.simulation.registry import Clock
 from tests.switches import setting
 
+# What Packer does to a version is seen after each of its calls.
+pytestmark = pytest.mark.switches(
+    completion_lag=0.0,
+    read_after_write="fresh",
+    silent_build_becomes="BUILD_CANCELLED",
+    updates_after_done="refuse",
+    platform_resent_same="refuse",
+    platform_resent_after_create="refuse",
+    default_page_size=50,
+    max_page_size=100,
+)
+
 
 class Recorded:
     """The model, with the names of the operations that were asked for, and their bodies."""
