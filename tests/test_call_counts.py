@@ -9,6 +9,7 @@ from packer_publisher.image import Platform
 from tests.bench.call_counts import Count, measure
 from tests.publishing import service
 from tests.simulation.world import event
+from tests.switches import completing
 
 
 @pytest.fixture(scope="module")
@@ -24,9 +25,8 @@ def test_an_event_costs_no_more_than_promised(counts: list[Count]) -> None:
 
 def test_the_scenarios_go_through_every_outcome_that_writes(counts: list[Count]) -> None:
     """A count of calls that led nowhere would prove nothing."""
-    assert {"ignored", "registered", "completed", "unchanged", "waiting", "revoked"} == {
-        count.outcome for count in counts
-    }
+    met = {"ignored", "registered", completing().value, "unchanged", "waiting", "revoked"}
+    assert met <= {count.outcome for count in counts}
     assert 25 <= len(counts)
 
 

@@ -40,7 +40,7 @@ def test_a_registry_that_refuses_an_identifier_twice_gets_packers_single_region(
 
 def test_a_registry_that_wants_running_before_done_loses_no_region() -> None:
     """Another refusal with another code: all regions are listed, and RUNNING is sent just before DONE."""
-    with service(unset_to_done="refuse") as at:
+    with service(unset_to_done="refuse", same_identifier_twice="accept") as at:
         at.bucket()
         function = at.function()
         report, _ = at.deliver(function, gallery_version(at))

@@ -69,7 +69,11 @@ def test_a_version_is_completed_without_a_placeholder(switches: Switches) -> Non
 
 
 @pytest.mark.switches(
-    completion_lag=0.0, unset_to_done="accept", done_without_artifacts="accept", delete_build_on_complete="accept"
+    completion_lag=0.0,
+    read_after_write="fresh",
+    unset_to_done="accept",
+    done_without_artifacts="accept",
+    delete_build_on_complete="accept",
 )
 def test_the_prospect_says_what_would_be_written_and_what_it_does_to_latest() -> None:
     """And it is what then is written."""
@@ -108,6 +112,7 @@ def test_what_it_still_waits_for_must_be_named(
     assert not registry.get_version(*ADDRESS, DEADLINE).complete
 
 
+@pytest.mark.switches(unset_builds_time_out=False)
 def test_a_platform_is_simply_no_longer_waited_for() -> None:
     """No build stands for it, so nothing but the whole builds is written."""
     registry, _ = waiting("azure aws")
@@ -131,6 +136,7 @@ def test_an_undeclared_version_is_finished_at_once() -> None:
 @pytest.mark.switches(
     delete_last_open_build_completes=False,
     completion_lag=0.0,
+    read_after_write="fresh",
     unset_to_done="accept",
     done_without_artifacts="accept",
     delete_build_on_complete="accept",

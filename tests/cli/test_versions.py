@@ -64,7 +64,11 @@ def test_a_person_sees_the_plan_and_confirms(at: Service) -> None:
 
 
 @pytest.mark.switches(
-    completion_lag=0.0, done_without_artifacts="accept", unset_to_done="accept", delete_build_on_complete="accept"
+    completion_lag=0.0,
+    read_after_write="fresh",
+    done_without_artifacts="accept",
+    unset_to_done="accept",
+    delete_build_on_complete="accept",
 )
 def test_a_program_gets_json_and_is_never_asked(at: Service) -> None:
     """--json needs --yes or --dry-run."""

@@ -95,6 +95,7 @@ def test_a_pair_is_one_build_of_the_managed_image(arm: Arm, registry: LocalRegis
     )
 
 
+@pytest.mark.switches(same_identifier_twice="accept")
 def test_with_gallery_each_target_region_is_recorded(
     arm: Arm, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

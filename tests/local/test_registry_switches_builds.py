@@ -90,7 +90,7 @@ def test_versions_that_lag_get_their_numbers_in_the_order_of_their_time() -> Non
 
 def test_a_search_finds_complete_what_has_lagged() -> None:
     """Also where it is the first to look after the lag."""
-    world = World(completion_lag=20.0)
+    world = World(completion_lag=20.0, search_lag=0.0)
     world.completed("f1")
     world.clock.advance(20)
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 import pytest
 
+from packer_publisher.local.registry_switches import Switches
 from tests.proof.controls import CONTROLS, Control
 from tests.proof.interleaving import Exploration, Violation
 
-# The states know no time, so nothing in them may wait for it; and a build is judged as its one writer left it, so the
-# registry must have its compare-and-sets (without them sets are compared: tests/simulation, tests/backfill). What else
-# is unknown a scenario names itself.
-pytestmark = pytest.mark.switches(
-    completion_lag=0.0,
-    read_after_write="fresh",
-    updates_after_done="refuse",
-    platform_resent_same="refuse",
-    platform_resent_after_create="refuse",
-    duplicate_build_key="component_type",
-)
+# A mistake is made in one known world, whatever the setting of the other tests.
+pytestmark = pytest.mark.switches(**asdict(Switches()))
 
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda control: control.name)

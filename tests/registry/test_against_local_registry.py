@@ -109,6 +109,7 @@ def test_a_version_completes(world: World) -> None:
     assert world.registry.requests.count() == hcp.calls
 
 
+@pytest.mark.switches(platform_resent_same="refuse", platform_resent_after_create="refuse")
 def test_refusals_have_their_codes(world: World) -> None:
     """The codes that the plan decides on: duplicates, a platform that is set, a sealed version."""
     (build,) = world.open_version("amazon-ebs")
@@ -130,6 +131,7 @@ def test_refusals_have_their_codes(world: World) -> None:
     assert (404, 5) == code(lambda: world.hcp.delete_build("web", "abc", "none", deadline))
 
 
+@pytest.mark.switches(platform_resent_same="refuse", platform_resent_after_create="refuse")
 def test_exactly_one_writer_sets_the_platform(world: World) -> None:
     """Many threads of one client fill one build: one wins, the others are told so."""
     (build, _open) = world.open_version("amazon-ebs", "azure-arm")

@@ -125,6 +125,7 @@ def play(
     return style, world, teams, registry
 
 
+@pytest.mark.switches(read_after_write="fresh")  # there is no sweep, which mends what stale reads have left open
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_any_order_of_events_ends_in_the_same_contents(chunk: int) -> None:
     """What the clouds hold is what the version holds, complete where it was declared, whatever happened on the way."""
