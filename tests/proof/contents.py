@@ -7,12 +7,14 @@ from typing import Any
 
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_refusals import Refusal
+from tests.switches import fresh
 
 Contents = dict[str, Any]
 
 
 def contents(model: RegistryModel, bucket: str) -> Contents:
     """Return the bucket, its versions and their builds; artifacts as the list they are, so that doubles show."""
+    model = fresh(model)
     try:
         document = model.get_bucket(bucket)["bucket"]
     except Refusal:

@@ -22,6 +22,7 @@ from tests.proof.scenarios import longer, normal, three_clouds
 pytestmark = pytest.mark.switches(
     completion_lag=0.0,
     read_after_write="fresh",
+    unset_to_done="accept",  # twice the states; the longer run plays it
     updates_after_done="refuse",
     platform_resent_same="refuse",
     platform_resent_after_create="refuse",

@@ -82,6 +82,7 @@ def deaths() -> list[Any]:
     ]
 
 
+@pytest.mark.switches(completion_lag=0.0)  # what there is in the end is looked at without waiting
 @pytest.mark.parametrize(("name", "number", "after"), deaths())
 def test_a_killed_process_that_is_run_again_changes_nothing_in_the_end(
     at: Service, name: str, number: int, after: bool
