@@ -170,6 +170,7 @@ class Lambda:
             self.queue.deliver(handle)
 
 
+@pytest.mark.switches(completion_lag=0.0, read_after_write="fresh")  # calls are counted, and there is no sweep
 def test_the_lambda_function_killed_and_run_again_leaves_one_whole_version(account: LocalAccount) -> None:
     """Killed at its writes, one after the other; SQS brings the message again, until one run comes to its end."""
     ten_minutes_ago = datetime.now(UTC) - timedelta(minutes=10)
