@@ -33,18 +33,19 @@ from packer_publisher.tag_values import MAX_CHANNELS, MAX_EXPECTS, MAX_REGIONS, 
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text("utf-8")
+PAGES = {page.stem: page.read_text("utf-8") for page in sorted((ROOT / "docs").glob("*.md"))}
 CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md")
+DOCUMENTS = ("README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md", *(f"docs/{page}.md" for page in PAGES))
 
 
-def blocks(language: str) -> list[str]:
-    """Return the README's fenced blocks of a language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def blocks(language: str, text: str = README) -> list[str]:
+    """Return a text's fenced blocks of a language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
 
 
-def table(heading: str) -> dict[str, list[str]]:
+def table(heading: str, text: str = README) -> dict[str, list[str]]:
     """Return the table under a heading: the first column without its backticks, and the other cells."""
-    section = README.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    section = text.partition(f"# {heading}\n")[2].partition("\n## ")[0]
     rows = [
         [cell.strip() for cell in line.strip("|").split(" |")]
         for line in section.splitlines()
@@ -54,11 +55,13 @@ def table(heading: str) -> dict[str, list[str]]:
 
 
 def command_lines() -> list[list[str]]:
-    """Return every call of the program that the README shows, in its console blocks and in its sentences."""
-    shown = [line for block in blocks("console") for line in block.replace("\\\n", "").splitlines()]
-    calls = [line.removeprefix("$ ") for line in shown if not line.startswith("$ export ")]
-    calls += re.findall(r"`(packer-publisher [^`]+)`", README + CONTRIBUTING)
-    return [shlex.split(call) for call in calls]
+    """Return every call of the program that a page shows, in its console blocks and in its sentences, each once."""
+    texts = [README, CONTRIBUTING, *PAGES.values()]
+    consoles = [block.replace("\\\n", "") for text in texts for block in blocks("console", text)]
+    shown = [line.removeprefix("$ ") for block in consoles for line in block.splitlines()]
+    calls = [line for line in shown if line.startswith("packer-publisher ")]
+    calls += [call for text in texts for call in re.findall(r"`(packer-publisher [^`]+)`", text)]
+    return [shlex.split(call) for call in dict.fromkeys(calls)]
 
 
 @pytest.mark.parametrize("call", command_lines(), ids=" ".join)
@@ -102,7 +105,7 @@ def test_the_contract_table() -> None:
 
 def test_the_metadata_table() -> None:
     """It lists the tags that become labels by themselves, and says what each becomes."""
-    rows = table("Ancestry and metadata")
+    rows = table("Ancestry and metadata", PAGES["ancestry"])
     assert set(DEFAULT_LABEL_KEYS) == set(rows)
     run = "https://gitlab.com/acme/web/-/jobs/7"
     values = {"ci-run": run, "packer-run-uuid": "6f3c", "packer-version": "1.16.0"}
@@ -179,7 +182,7 @@ def test_an_image_built_as_shown_is_placed(builder: str) -> None:
 
 def test_the_github_job_makes_a_fingerprint(tmp_path: Path) -> None:
     """The job's own command makes a fingerprint that every cloud can hold, and all three builds get it."""
-    (text,) = [block for block in blocks("yaml") if ".github/workflows" in block]
+    (text,) = [block for block in blocks("yaml", PAGES["pipelines"]) if ".github/workflows" in block]
     jobs = yaml.safe_load(text)["jobs"]
     output = tmp_path / "output"
     subprocess.run(
@@ -203,7 +206,7 @@ def test_the_github_job_makes_a_fingerprint(tmp_path: Path) -> None:
 
 def test_the_gitlab_job_makes_a_fingerprint() -> None:
     """The job's variable makes a fingerprint that every cloud can hold."""
-    (text,) = [block for block in blocks("yaml") if ".gitlab-ci.yml" in block]
+    (text,) = [block for block in blocks("yaml", PAGES["pipelines"]) if ".gitlab-ci.yml" in block]
     job = yaml.safe_load(text)["images"]
     value = job["variables"]["PKR_VAR_fingerprint"]
     for variable, of_this_run in (("CI_COMMIT_SHORT_SHA", "3f2a9c1b"), ("CI_PIPELINE_IID", "412")):
@@ -213,10 +216,10 @@ def test_the_gitlab_job_makes_a_fingerprint() -> None:
 
 
 def test_no_job_puts_packer_into_hcp_mode() -> None:
-    """No snippet sets what the README warns of."""
-    snippets = "".join(blocks("yaml") + blocks("hcl"))
+    """No snippet sets what the pages warn of."""
+    snippets = "".join(blocks("yaml") + blocks("hcl") + blocks("yaml", PAGES["pipelines"]))
     for trap in ("HCP_PACKER_BUCKET_NAME", "packer.versionFingerprint", "run_tags"):
-        assert trap in README
+        assert trap in README + PAGES["pipelines"]
         assert trap not in snippets
 
 
@@ -232,8 +235,9 @@ def test_the_configuration_document_is_valid(tmp_path: Path) -> None:
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_the_links_lead_somewhere(document: str) -> None:
     """Every relative link names something that exists."""
-    targets = re.findall(r"\]\(([^)#:]+)\)", (ROOT / document).read_text("utf-8"))
-    assert [] == [target for target in targets if not (ROOT / target).exists()]
+    prose = re.sub(r"`[^`]*`", "", (ROOT / document).read_text("utf-8"))
+    targets = re.findall(r"\]\(([^)#:]+)\)", prose)
+    assert [] == [target for target in targets if not (ROOT / document).parent.joinpath(target).exists()]
 
 
 def test_the_readme_says_what_it_must_in_its_first_lines() -> None:
@@ -243,6 +247,7 @@ def test_the_readme_says_what_it_must_in_its_first_lines() -> None:
         "Not affiliated with HashiCorp or IBM",
         "make demo",
         "```hcl",
+        "## Deploying",
         "## Publish one image",
     ]
     places = [README.index(text) for text in order]
