@@ -71,9 +71,9 @@ bench-cold-start:  ## Print the Lambda's cold start, beside the same code packag
 	@.ci/venv-deploy runtimes
 	@$(DEPLOY)/python -m tests.deploy.cold_start
 
-proof:  ## Print the figures of the proof: interleavings, faults, histories, outage, poison, the registry's honesty
+proof:  ## Print the figures of the proof: interleavings, faults, histories, outage, poison, the registry's honesty, its switches (an hour)
 	@.ci/venv dev
-	@for part in explore fault_play histories outage poison honesty; do $(VENV)/python -m tests.proof.$$part || exit 1; done
+	@for part in explore fault_play histories outage poison honesty switches; do $(VENV)/python -m tests.proof.$$part || exit 1; done
 
 # No address of a package index, so any mirror serves.
 PIN := uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header

@@ -11,9 +11,7 @@ from tests.proof.switches import Row, covering, play
 from tests.switches import survivable, words
 
 MAIN_PATH = (
-    "tests/functions/test_gcp_registered.py",
     "tests/registry/test_against_local_registry.py",
-    "tests/simulation/test_order_freedom.py",
     "tests/test_channels.py",
     "tests/test_versions.py",
 )
@@ -41,6 +39,7 @@ def test_a_failure_under_a_setting_is_told(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     under = play(Switches(unset_to_done="refuse"), [str(test)], jobs="0")
-    assert [(found.outcome, found.asked) for found in under] == [("failed", ["unset_to_done"])]
+    assert ["failed"] == [found.outcome for found in under]
+    assert "unset_to_done" in under[0].asked
     assert "refuse" in under[0].why
     assert [found.outcome for found in play(Switches(), [str(test)], jobs="0")] == ["passed"]
