@@ -13,7 +13,8 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from packer_publisher.clouds.aws_calls import Absent, Clients, Denied, Unsupported, within
+from packer_publisher.clouds.aws_calls import Clients, within
+from packer_publisher.clouds.aws_errors import Absent, Denied, Unsupported
 from packer_publisher.clouds.aws_events import read_event as read_event
 from packer_publisher.clouds.aws_gather import View, assemble, is_intermediary
 from packer_publisher.clouds.aws_images import Found, is_ami_id, read_image, read_parent

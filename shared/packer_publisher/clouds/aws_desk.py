@@ -6,7 +6,8 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from packer_publisher.clouds.aws_calls import Clients, Denied, within
+from packer_publisher.clouds.aws_calls import Clients, within
+from packer_publisher.clouds.aws_errors import Denied
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble, Forbidden, PublisherError
 from packer_publisher.finding import Finding, Trouble, unknown, wrong
@@ -29,7 +30,7 @@ class Desk:
     ) -> Any:
         """Return the answer of one call, None for one of the ``absent`` codes.
 
-        Raises Denied, and Trouble as :func:`packer_publisher.clouds.aws_calls.translated` does.
+        Raises Denied, and Trouble as :func:`packer_publisher.clouds.aws_errors.translated` does.
         """
         from botocore.exceptions import ClientError
 

@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from packer_publisher.clouds.aws_calls import Denied
 from packer_publisher.clouds.aws_desk import Desk, looked_at
+from packer_publisher.clouds.aws_errors import Denied
 from packer_publisher.clouds.aws_examined_queues import dead_letters, url_of
 from packer_publisher.errors import PublisherError
 from packer_publisher.finding import Finding, Trouble, judged, note, right, unknown, wrong

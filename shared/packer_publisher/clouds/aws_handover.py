@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from packer_publisher.clouds.aws_calls import Clients, Denied, Unsupported, within
+from packer_publisher.clouds.aws_calls import Clients, within
+from packer_publisher.clouds.aws_errors import Denied, Unsupported
 from packer_publisher.clouds.aws_queue import BATCH
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CloudTrouble, ConfigurationError, Forbidden

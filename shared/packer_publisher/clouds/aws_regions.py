@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from packer_publisher.clouds.aws_calls import Clients, Denied, within
+from packer_publisher.clouds.aws_calls import Clients, within
+from packer_publisher.clouds.aws_errors import Denied
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CloudTrouble, ConfigurationError, Forbidden, Rejected, Trouble
 from packer_publisher.wording import shown

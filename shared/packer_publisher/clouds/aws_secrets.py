@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from packer_publisher.clouds.aws_calls import Clients, Denied, within
+from packer_publisher.clouds.aws_calls import Clients, within
+from packer_publisher.clouds.aws_errors import Denied
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CredentialsTrouble
 from packer_publisher.secret_reference import SecretsManagerSecret, SystemsManagerParameter
