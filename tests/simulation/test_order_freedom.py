@@ -16,7 +16,7 @@ from packer_publisher.snapshot import BuildStatus, Version
 from tests.simulation.handlers import Handler, run_all
 from tests.simulation.registry import ModelRegistry
 from tests.simulation.world import World
-from tests.switches import setting, survivable
+from tests.switches import survivable
 
 POLICY = Policy(rules=(BucketRule("*", BucketPolicy(create_bucket=True)),))
 FIRST, SECOND = "111111111111", "222222222222"
@@ -125,7 +125,15 @@ def play(
     return style, world, teams, registry
 
 
-@pytest.mark.switches(read_after_write="fresh")  # there is no sweep, which mends what stale reads have left open
+# There is no sweep, which mends what stale reads or two builds of one kind have left open; without its compare-and-sets
+# only sets can be compared: below, under random settings of everything, and a sweep later.
+@pytest.mark.switches(
+    read_after_write="fresh",
+    duplicate_build_key="component_type",
+    platform_resent_same="refuse",
+    platform_resent_after_create="refuse",
+    updates_after_done="refuse",
+)
 @pytest.mark.parametrize("chunk", range(CHUNKS))
 def test_any_order_of_events_ends_in_the_same_contents(chunk: int) -> None:
     """What the clouds hold is what the version holds, complete where it was declared, whatever happened on the way."""
@@ -139,10 +147,7 @@ def test_any_order_of_events_ends_in_the_same_contents(chunk: int) -> None:
         registry.lag()
         version = registry.look("web", "3f2a-77")
         assert "v1" == version.name, f"seed {seed}: {style}"
-        if setting().duplicate_build_key == "component_type":
-            assert reference(world, teams) == contents(version), f"seed {seed}: {style}"
-        else:  # two writers may each have made the build
-            assert artifacts(reference(world, teams)) == held(version), f"seed {seed}: {style}"
+        assert reference(world, teams) == contents(version), f"seed {seed}: {style}"
 
 
 @pytest.mark.parametrize("chunk", range(4))
