@@ -19,7 +19,8 @@ from tests.cli.test_backfill import Account, account, history
 
 __all__ = ["account"]
 
-pytestmark = pytest.mark.switches(completion_lag=0.0)  # the time of the command is real
+# The time of the command is real, and what there is in the end is read from first pages.
+pytestmark = pytest.mark.switches(completion_lag=0.0, default_page_size=50, max_page_size=100)
 
 QUESTION = "Write 12 versions? [y/N] "
 CTRL_C, CTRL_D = "\x03", "\x04"
