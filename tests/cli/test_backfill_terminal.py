@@ -19,8 +19,8 @@ from tests.cli.test_backfill import Account, account, history
 
 __all__ = ["account"]
 
-# The time of the command is real, what there is in the end is read from first pages, and a build is filled once: where a
-# platform is accepted again, a stale read lets it be filled, and counted, twice.
+# The time of the command is real, what there is in the end is read from first pages, and a build is filled once: where
+# a platform is accepted again, a stale read lets it be filled, and counted, twice.
 pytestmark = pytest.mark.switches(
     completion_lag=0.0,
     default_page_size=50,
