@@ -112,6 +112,7 @@ def test_a_plan_is_printed_and_nothing_is_written(account: Account) -> None:
     assert {} == account.versions()
 
 
+@pytest.mark.switches(completion_lag=0.0)  # each version waits for the one before it, and the command's time is real
 def test_versions_tell_history_and_a_second_run_has_nothing_to_do(account: Account) -> None:
     """In each bucket they are numbered as their images were created."""
     status, out, _ = account.run("aws", "--yes")

@@ -77,7 +77,8 @@ def test_a_copy_made_long_after_does_not_hold_the_image(account: LocalAccount) -
     own = account.create("ubuntu1", TAGS, created=minutes(1500))
     account.copy(own, "us-east-1", "eu-west-1", "backup", {}, created=minutes(10))
 
-    assert True is gather(aws(account), account, "us-east-1", own).whole
+    image = gather(aws(account), account, "us-east-1", own)
+    assert ("", True, 1) == (image.lacks, image.whole, len(image.artifacts))
 
 
 def test_copies_of_an_image_with_a_proper_name_do_not_hold_it(account: LocalAccount) -> None:
@@ -85,4 +86,5 @@ def test_copies_of_an_image_with_a_proper_name_do_not_hold_it(account: LocalAcco
     own = account.create("base-1", TAGS, created=minutes(20))
     account.copy(own, "us-east-1", "eu-west-1", "backup", {}, created=minutes(10))
 
-    assert True is gather(aws(account), account, "us-east-1", own).whole
+    image = gather(aws(account), account, "us-east-1", own)
+    assert ("", True, 1) == (image.lacks, image.whole, len(image.artifacts))

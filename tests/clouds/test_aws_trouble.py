@@ -253,7 +253,8 @@ def test_a_list_of_regions_that_is_denied_names_the_way_out(monkeypatch: pytest.
 
     assert "AWS region us-east-1 denied access to the list of regions (UnauthorizedOperation)" == str(caught.value)
     assert "allow ec2:DescribeRegions, or name the regions in PUBLISHER_REGIONS" == caught.value.remedy
-    assert True is gathered(answer, monkeypatch, cloud("us-east-1", "eu-west-1")).whole
+    image = gathered(answer, monkeypatch, cloud("us-east-1", "eu-west-1"))
+    assert ("", True, ["us-east-1"]) == (image.lacks, image.whole, [artifact.region for artifact in image.artifacts])
 
 
 def test_the_list_of_regions_is_asked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
