@@ -11,6 +11,9 @@ from packer_publisher.local.demo_stage import BUCKET, Appearance, Stage
 from packer_publisher.runtime import close_publishers
 from tests.switches import EXPECTED, setting
 
+# The last row that the demo prints is the completed version, with all regions of one image.
+pytestmark = pytest.mark.switches(completion_lag=0.0, same_identifier_twice="accept")
+
 SEEDS = 500 if EXPECTED else 20
 CHUNKS = 10  # several, so that the tests spread over processes
 
@@ -41,7 +44,10 @@ def test_any_order_of_the_demos_events_ends_in_the_same_contents(
         assert result.exact, f"seed {seed}: {result}"
         assert "v1" == result.latest_after
         assert not any(told.again for told in result.told), f"seed {seed}"
-        assert {"completed"} <= {told.outcome for told in result.told} <= OUTCOMES, f"seed {seed}"
+        outcomes = {told.outcome for told in result.told}
+        assert outcomes <= OUTCOMES, f"seed {seed}"
+        # Behind a stale read the handler that completes the version may find it open yet.
+        assert "completed" in outcomes or stage.model.switches.read_after_write == "stale", f"seed {seed}"
         orders.add(tuple(told.what for told in result.told))
     assert SEEDS // CHUNKS == len(orders)
 
