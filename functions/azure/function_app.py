@@ -36,6 +36,9 @@ Work = func.Out[List[str]]  # noqa: UP006  # Azure's worker loads no function wh
 app = func.FunctionApp()
 _one_at_a_time = threading.Lock()  # the host calls from several threads; a publisher serves one at a time
 log = logging.getLogger("packer_publisher")
+# Unset, it is the worker's, INFO. What is no level the settings refuse in a sentence; here it must not end the import.
+if (level := os.environ.get("PUBLISHER_LOG_LEVEL", "").strip().upper()) in logging.getLevelNamesMapping():
+    log.setLevel(level)
 logging.getLogger("azure").setLevel(logging.WARNING)  # the SDK tells every token request at INFO
 if (wrong := begin(Platform.AZURE, os.environ)) is not None:
     log.error(json.dumps({"message": str(wrong), "remedy": wrong.remedy}))

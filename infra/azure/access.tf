@@ -84,6 +84,14 @@ resource "azurerm_role_assignment" "host_storage" {
   principal_type       = "ServicePrincipal"
 }
 
+# What the host tells of its own troubles, for "Diagnose and solve problems"; refused, it warns of that with every start.
+resource "azurerm_role_assignment" "host_tables" {
+  scope                = azurerm_storage_account.publisher.id
+  role_definition_name = "Storage Table Data Contributor"
+  principal_id         = local.identity.principal_id
+  principal_type       = "ServicePrincipal"
+}
+
 # Logs and metrics, sent with the identity in place of a key.
 resource "azurerm_role_assignment" "telemetry" {
   scope                = azurerm_application_insights.publisher.id

@@ -4,7 +4,8 @@
 locals {
   lines = "AppTraces | where AppRoleName =~ '${var.function_app_name}' | where Message startswith '{' | extend line = parse_json(Message)"
 
-  # The message is kept by raising RetryLater, which the log told as "deferred" already: that is no error of ours.
+  # The message is kept by raising RetryLater, which the log told as "deferred" already: that is no error of ours. Nor is
+  # what the host itself only warns of: it sends the exception along, and that is a row of AppExceptions, too.
   alerts = {
     rejected-images = {
       title       = "An image was rejected"
@@ -55,7 +56,7 @@ locals {
       severity    = 2
       window      = "PT1H"
       frequency   = "PT15M"
-      query       = "union (AppExceptions | where AppRoleName =~ '${var.function_app_name}' | where not(OuterMessage has 'RetryLater' or InnermostMessage has 'RetryLater' or tostring(Details) has 'RetryLater') | project TimeGenerated, told = OuterMessage), (${local.lines} | where SeverityLevel >= 3 | project TimeGenerated, told = Message)"
+      query       = "union (AppExceptions | where AppRoleName =~ '${var.function_app_name}' | where isnull(SeverityLevel) or SeverityLevel >= 3 | where not(OuterMessage has 'RetryLater' or InnermostMessage has 'RetryLater' or tostring(Details) has 'RetryLater') | project TimeGenerated, told = OuterMessage), (${local.lines} | where SeverityLevel >= 3 | project TimeGenerated, told = Message)"
       measure     = null
       aggregation = "Count"
       operator    = "GreaterThan"

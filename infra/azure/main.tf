@@ -130,6 +130,7 @@ resource "azurerm_function_app_flex_consumption" "publisher" {
 
   depends_on = [
     azurerm_role_assignment.host_storage,
+    azurerm_role_assignment.host_tables,
     azurerm_role_assignment.queues,
     azurerm_role_assignment.images,
     azurerm_role_assignment.telemetry,

@@ -128,7 +128,7 @@ resource "azurerm_private_endpoint" "storage" {
   }
 }
 
-# Who read what in the account that holds events and code.
+# Who took which message off the queue.
 resource "azurerm_monitor_diagnostic_setting" "queue" {
   name                       = var.name
   target_resource_id         = "${azurerm_storage_account.publisher.id}/queueServices/default"

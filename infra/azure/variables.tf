@@ -118,6 +118,11 @@ variable "settings" {
     ], key)])
     error_message = "settings holds a name that is none of the README's settings; what else the function needs has a variable of its own here."
   }
+
+  validation {
+    condition     = !contains(["WARNING", "ERROR", "CRITICAL"], upper(lookup(var.settings, "PUBLISHER_LOG_LEVEL", "")))
+    error_message = "PUBLISHER_LOG_LEVEL must let INFO through: the sweep's own line, which two alerts count, is at that level."
+  }
 }
 
 variable "package" {
@@ -212,7 +217,7 @@ variable "key_vault_secret_scope" {
 }
 
 variable "subnet_id" {
-  description = "Subnet for the function's outbound traffic, delegated to Microsoft.App/environments. Null: no virtual network."
+  description = "Subnet for the function's outbound traffic, delegated to Microsoft.App/environments, and with the service endpoint Microsoft.Storage where there are allowed_ip_ranges and no private_endpoints. Null: no virtual network."
   type        = string
   default     = null
 
@@ -242,13 +247,18 @@ variable "private_endpoints" {
 }
 
 variable "allowed_ip_ranges" {
-  description = "Public address ranges from which the storage account and the deployment endpoint are reached. Empty: from anywhere, with an Entra token; with private_endpoints: from nowhere."
+  description = "Public address ranges from which the storage account and the deployment endpoint are reached. Empty: from anywhere, with an Entra token; with private_endpoints: from nowhere. They need subnet_id."
   type        = list(string)
   default     = []
 
   validation {
     condition     = alltrue([for range in var.allowed_ip_ranges : can(cidrhost(range, 0))])
     error_message = "allowed_ip_ranges holds something that is no range in CIDR notation, such as 203.0.113.0/24."
+  }
+
+  validation {
+    condition     = length(var.allowed_ip_ranges) == 0 || var.subnet_id != null
+    error_message = "allowed_ip_ranges needs subnet_id: the storage account's firewall would shut out the function itself, whose addresses no range can name."
   }
 }
 

@@ -21,25 +21,40 @@ locals {
     errors = {
       title    = "The function failed"
       severity = "ERROR"
-      filter   = "severity>=ERROR"
-      period   = "3600s"
+      # Cloud Run logs every 503 as an error; the function's own is how it has a message delivered again.
+      filter = "severity>=ERROR AND NOT (log_id(\"run.googleapis.com/requests\") AND httpRequest.status=503)"
+      period = "3600s"
     }
   }
 
-  queue_alerts = {
+  metric_alerts = {
     oldest-message = {
-      title        = "A message is tried again and again"
-      severity     = "ERROR"
-      metric       = "pubsub.googleapis.com/subscription/oldest_unacked_message_age"
-      subscription = google_pubsub_subscription.function.name
-      threshold    = var.alert_thresholds.oldest_message_hours * 3600
+      title      = "A message is tried again and again"
+      filter     = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.function.name}\" AND metric.type=\"pubsub.googleapis.com/subscription/oldest_unacked_message_age\""
+      comparison = "COMPARISON_GT"
+      threshold  = var.alert_thresholds.oldest_message_hours * 3600
+      window     = "300s"
+      aligner    = "ALIGN_MAX"
+      no_data    = null
     }
     poison-messages = {
-      title        = "A message that nobody can read"
-      severity     = "ERROR"
-      metric       = "pubsub.googleapis.com/subscription/num_undelivered_messages"
-      subscription = google_pubsub_subscription.poison.name
-      threshold    = 0
+      title      = "A message that nobody can read"
+      filter     = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${google_pubsub_subscription.poison.name}\" AND metric.type=\"pubsub.googleapis.com/subscription/num_undelivered_messages\""
+      comparison = "COMPARISON_GT"
+      threshold  = 0
+      window     = "300s"
+      aligner    = "ALIGN_MAX"
+      no_data    = null
+    }
+    # Less than one an hour, or none at all: whether a metric of lines is 0 or absent without a line is Google's affair.
+    no-sweep = {
+      title      = "The function has not swept for an hour"
+      filter     = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.sweeps.name}\""
+      comparison = "COMPARISON_LT"
+      threshold  = 1
+      window     = "3600s"
+      aligner    = "ALIGN_SUM"
+      no_data    = "EVALUATION_MISSING_DATA_ACTIVE"
     }
   }
 }
@@ -76,12 +91,12 @@ resource "google_monitoring_alert_policy" "log" {
   depends_on = [google_project_service.needed]
 }
 
-resource "google_monitoring_alert_policy" "queue" {
-  for_each              = { for key, alert in local.queue_alerts : key => alert if var.alerts_enabled }
+resource "google_monitoring_alert_policy" "metric" {
+  for_each              = { for key, alert in local.metric_alerts : key => alert if var.alerts_enabled && (var.enabled || key != "no-sweep") }
   project               = var.project_id
   display_name          = "packer-publisher: ${each.value.title}"
   combiner              = "OR"
-  severity              = each.value.severity
+  severity              = "ERROR"
   notification_channels = var.notification_channels
   user_labels           = var.labels
 
@@ -89,14 +104,17 @@ resource "google_monitoring_alert_policy" "queue" {
     display_name = each.value.title
 
     condition_threshold {
-      filter          = "resource.type=\"pubsub_subscription\" AND resource.labels.subscription_id=\"${each.value.subscription}\" AND metric.type=\"${each.value.metric}\""
-      comparison      = "COMPARISON_GT"
-      threshold_value = each.value.threshold
-      duration        = "600s"
+      filter                  = each.value.filter
+      comparison              = each.value.comparison
+      threshold_value         = each.value.threshold
+      duration                = "600s"
+      evaluation_missing_data = each.value.no_data
 
+      # A new revision of the function is a new series.
       aggregations {
-        alignment_period   = "300s"
-        per_series_aligner = "ALIGN_MAX"
+        alignment_period     = each.value.window
+        per_series_aligner   = each.value.aligner
+        cross_series_reducer = "REDUCE_SUM"
       }
     }
   }
@@ -108,7 +126,7 @@ resource "google_monitoring_alert_policy" "queue" {
   depends_on = [google_project_service.needed]
 }
 
-# Sweeps, counted: an alert can tell that a number is missing, but not that a line is.
+# Sweeps, counted: an alert can tell that a number is too small, but not that a line is missing.
 resource "google_logging_metric" "sweeps" {
   project     = var.project_id
   name        = "${var.name}/sweeps"
@@ -121,35 +139,6 @@ resource "google_logging_metric" "sweeps" {
   }
 
   depends_on = [google_project_service.needed]
-}
-
-resource "google_monitoring_alert_policy" "no_sweep" {
-  count                 = var.alerts_enabled && var.enabled ? 1 : 0
-  project               = var.project_id
-  display_name          = "packer-publisher: The function has not swept for an hour"
-  combiner              = "OR"
-  severity              = "ERROR"
-  notification_channels = var.notification_channels
-  user_labels           = var.labels
-
-  conditions {
-    display_name = "The function has not swept for an hour"
-
-    condition_absent {
-      filter   = "resource.type=\"cloud_run_revision\" AND resource.labels.service_name=\"${var.name}\" AND metric.type=\"logging.googleapis.com/user/${google_logging_metric.sweeps.name}\""
-      duration = "3600s"
-
-      aggregations {
-        alignment_period     = "300s"
-        per_series_aligner   = "ALIGN_SUM"
-        cross_series_reducer = "REDUCE_SUM"
-      }
-    }
-  }
-
-  documentation {
-    content = "docs/google.md, \"Alerts\": no-sweep"
-  }
 }
 
 # The function's log in a bucket of its own, which keeps it for as long as it is told.

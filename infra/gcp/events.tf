@@ -119,7 +119,7 @@ resource "google_pubsub_subscription" "function" {
     }
   }
 
-  depends_on = [google_cloud_run_v2_service_iam_member.pusher]
+  depends_on = [google_cloud_run_v2_service_iam_member.pusher, google_service_account_iam_member.push_tokens]
 }
 
 resource "google_cloud_scheduler_job" "sweep" {

@@ -15,8 +15,8 @@ for (const file of ["bridge.js", "Kusto.Language.Bridge.js"]) {
 // The columns that the queries use, of the tables that Application Insights writes in a workspace.
 const tables =
   "let AppTraces = datatable(TimeGenerated: datetime, AppRoleName: string, Message: string, SeverityLevel: int)[]; " +
-  "let AppExceptions = datatable(TimeGenerated: datetime, AppRoleName: string, OuterMessage: string, " +
-  "InnermostMessage: string, Details: dynamic)[]; ";
+  "let AppExceptions = datatable(TimeGenerated: datetime, AppRoleName: string, SeverityLevel: int, " +
+  "OuterMessage: string, InnermostMessage: string, Details: dynamic)[]; ";
 
 const answer = {};
 for (const [name, query] of Object.entries(JSON.parse(fs.readFileSync(0, "utf8")))) {

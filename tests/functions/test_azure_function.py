@@ -245,3 +245,16 @@ def test_wrong_settings_keep_the_event(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PUBLISHER_AZURE_ARTIFACT", "vhd")
     with pytest.raises(ConfigurationError):
         deliver(sample("managed_image_written"))
+
+
+@pytest.mark.parametrize(("level", "lines"), [("", 1), ("loud", 1), ("info", 1), ("WARNING", 0), ("ERROR", 0)])
+def test_the_log_level(
+    arm: Arm, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, level: str, lines: int
+) -> None:
+    """PUBLISHER_LOG_LEVEL leaves lines of less severity out; one that is none is refused by the settings, not here."""
+    caplog.set_level(logging.NOTSET, logger="packer_publisher")  # which is put back afterwards
+    monkeypatch.setenv("PUBLISHER_LOG_LEVEL", level)
+    function = load()
+    caplog.clear()
+    function.publish_image(func.QueueMessage(id="m-1", body=json.dumps(sample("deployment_written")).encode()), Out())
+    assert lines == len([record for record in caplog.records if record.name == "packer_publisher"])

@@ -94,7 +94,7 @@ def google(module: Block) -> Iterator[tuple[str, ...]]:
     seconds = sweeps * SWEEP_SECONDS, requests * GOOGLE_TRY_SECONDS
     carried = IMAGES * GOOGLE_EVENTS * 2 * MESSAGE_BYTES / 2**30
     logs = sweeps * GOOGLE_LOG_BYTES / 2**30, requests * GOOGLE_LOG_BYTES / 2**30
-    alerts = len(members(local(module, "log_alerts"))) + len(members(local(module, "queue_alerts"))) + 1
+    alerts = len(members(local(module, "log_alerts"))) + len(members(local(module, "metric_alerts")))
     yield from _rows(
         GOOGLE_PRICES,
         "us-central1",

@@ -47,7 +47,14 @@ def google_line(entry: Entry) -> Mapping[str, Any]:
 def logged(severity: str, fields: Mapping[str, object]) -> Mapping[str, Any]:
     """Return an entry of the function's log."""
     resource = {"type": "cloud_run_revision", "labels": {"service_name": "packer-publisher"}}
-    return {"resource": resource, "severity": severity, "jsonPayload": fields}
+    name = "projects/my-images/logs/run.googleapis.com%2Fstdout"
+    return {"logName": name, "resource": resource, "severity": severity, "jsonPayload": fields}
+
+
+def requested(status: int) -> Mapping[str, Any]:
+    """Return the platform's own entry of a request: it has no line, and whatever begins with 5 is an error."""
+    entry = {**logged("ERROR", {}), "logName": "projects/my-images/logs/run.googleapis.com%2Frequests"}
+    return {**entry, "httpRequest": {"requestMethod": "POST", "status": status}}
 
 
 KNOWN = {
@@ -89,6 +96,47 @@ def test_google_tells_of_errors() -> None:
     assert alert(logged("ERROR", {"message": "our code failed", "stack_trace": "..."}))
     assert alert({**logged("ERROR", {}), "textPayload": "Memory limit of 512 MiB exceeded"})
     assert not alert(google_line(report(Outcome.DEFERRED)))
+
+
+def test_google_takes_a_kept_message_for_no_error() -> None:
+    """The function answers 503 to trouble, an image of the last two minutes among it; the platform logs the request."""
+    function = (ROOT / "functions" / "gcp" / "main.py").read_text("utf-8")
+    assert 'return "", 503' in function
+    assert not google_alert("errors")(requested(503))
+    assert google_alert("errors")(requested(504)), "its time ran out"
+    assert google_alert("errors")({**requested(503), "logName": "projects/p/logs/run.googleapis.com%2Fvarlog%2Fsystem"})
+
+
+def metric_alert(name: str) -> dict[str, str]:
+    """Return one of Google's alerts that look at a number."""
+    return members(members(local(GOOGLE, "metric_alerts"))[name])
+
+
+def test_google_looks_at_the_numbers_that_there_are() -> None:
+    """The age of what is pushed to the function, what lies on the poison subscription, and the sweeps counted above."""
+    assert "google_pubsub_subscription.function.name" in metric_alert("oldest-message")["filter"]
+    assert "subscription/oldest_unacked_message_age" in metric_alert("oldest-message")["filter"]
+    assert "google_pubsub_subscription.poison.name" in metric_alert("poison-messages")["filter"]
+    assert "subscription/num_undelivered_messages" in metric_alert("poison-messages")["filter"]
+    assert "user/${google_logging_metric.sweeps.name}" in metric_alert("no-sweep")["filter"]
+    more = {name: literal(metric_alert(name)["comparison"]) for name in ("oldest-message", "poison-messages")}
+    assert {"oldest-message": "COMPARISON_GT", "poison-messages": "COMPARISON_GT"} == more
+
+
+def test_google_tells_that_no_sweep_was_counted() -> None:
+    """Less than one in an hour, also where there is no number at all: a sweep is due every quarter of it."""
+    alert = {key: literal(value) for key, value in metric_alert("no-sweep").items() if key not in ("title", "filter")}
+    assert {
+        "comparison": "COMPARISON_LT",
+        "threshold": 1,
+        "window": "3600s",
+        "aligner": "ALIGN_SUM",
+        "no_data": "EVALUATION_MISSING_DATA_ACTIVE",
+    } == alert
+    condition = GOOGLE.one("resource", "google_monitoring_alert_policy", "metric").one("conditions")
+    threshold = condition.one("condition_threshold").attributes
+    assert "each.value.no_data" == threshold["evaluation_missing_data"]
+    assert 60 <= int(str(literal(threshold["duration"])).removesuffix("s")), "Google ignores missing data in less"
 
 
 def test_google_counts_sweeps() -> None:
@@ -138,9 +186,14 @@ def test_azure_takes_a_kept_message_for_no_error() -> None:
     assert "has 'RetryLater'" in azure_queries()["errors"]
 
 
+def test_azure_takes_what_the_host_warns_of_for_no_error() -> None:
+    """It sends exceptions along with warnings, and those are rows of the same table."""
+    assert "| where isnull(SeverityLevel) or SeverityLevel >= 3 |" in azure_queries()["errors"]
+
+
 def test_a_page_explains_every_alert() -> None:
     """Under "Alerts", with what to do, and none that is not there."""
-    google = {*members(local(GOOGLE, "log_alerts")), *members(local(GOOGLE, "queue_alerts")), "no-sweep"}
+    google = {*members(local(GOOGLE, "log_alerts")), *members(local(GOOGLE, "metric_alerts"))}
     for page, alerts in (("azure.md", {*azure_queries(), "dead-letters"}), ("google.md", google)):
         section = (ROOT / "docs" / page).read_text("utf-8").partition("\n## Alerts\n")[2].partition("\n## ")[0]
         assert alerts == set(re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE))

@@ -1,65 +1,7 @@
-# Planned against a mocked provider: nothing here asks Azure. Ids look real, because the provider checks their form.
+# Planned against a mocked provider: nothing here asks Azure.
 
 mock_provider "azurerm" {
-  mock_data "azurerm_subscription" {
-    defaults = {
-      id              = "/subscriptions/00000000-0000-0000-0000-000000000000"
-      subscription_id = "00000000-0000-0000-0000-000000000000"
-      tenant_id       = "99999999-9999-9999-9999-999999999999"
-    }
-  }
-  mock_data "azurerm_eventgrid_system_topic" {
-    defaults = {
-      id       = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg-platform/providers/Microsoft.EventGrid/systemTopics/events"
-      identity = [{ type = "SystemAssigned", identity_ids = [], principal_id = "77777777-7777-7777-7777-777777777777", tenant_id = "" }]
-    }
-  }
-  mock_resource "azurerm_user_assigned_identity" {
-    defaults = {
-      id           = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/packer-publisher"
-      client_id    = "33333333-3333-3333-3333-333333333333"
-      principal_id = "44444444-4444-4444-4444-444444444444"
-    }
-  }
-  mock_resource "azurerm_storage_account" {
-    defaults = {
-      id                     = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Storage/storageAccounts/images"
-      primary_blob_endpoint  = "https://images.blob.core.windows.net/"
-      primary_queue_endpoint = "https://images.queue.core.windows.net/"
-    }
-  }
-  mock_resource "azurerm_service_plan" {
-    defaults = {
-      id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Web/serverFarms/packer-publisher"
-    }
-  }
-  mock_resource "azurerm_function_app_flex_consumption" {
-    defaults = {
-      id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Web/sites/images"
-    }
-  }
-  mock_resource "azurerm_log_analytics_workspace" {
-    defaults = {
-      id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/packer-publisher"
-    }
-  }
-  mock_resource "azurerm_application_insights" {
-    defaults = {
-      id                = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Insights/components/packer-publisher"
-      connection_string = "InstrumentationKey=00000000-0000-0000-0000-000000000000"
-    }
-  }
-  mock_resource "azurerm_eventgrid_system_topic" {
-    defaults = {
-      id       = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.EventGrid/systemTopics/packer-publisher"
-      identity = { principal_id = "77777777-7777-7777-7777-777777777777" }
-    }
-  }
-  mock_resource "azurerm_role_definition" {
-    defaults = {
-      role_definition_resource_id = "/subscriptions/00000000-0000-0000-0000-000000000000/providers/Microsoft.Authorization/roleDefinitions/55555555-5555-5555-5555-555555555555"
-    }
-  }
+  source = "./tests"
 }
 
 variables {
@@ -249,7 +191,6 @@ run "bad_values_are_refused" {
     image_scopes                    = ["/subscriptions/00000000-0000-0000-0000-000000000000"]
     key_vault_secret_scope          = "https://contoso.vault.azure.net/secrets/hcp"
     subnet_id                       = "functions"
-    allowed_ip_ranges               = ["203.0.113.7"]
     proxy                           = { https_proxy = "http://user:secret@proxy.example.com" }
     ca_bundle                       = "/etc/ssl/ca.pem"
     encryption_key                  = { key_id = "contoso", identity_id = "x" }
@@ -264,7 +205,7 @@ run "bad_values_are_refused" {
     var.resource_group_name, var.location, var.function_app_name, var.storage_account_name, var.name,
     var.publisher_config, var.settings, var.package, var.event_retention_days, var.identity,
     var.image_reader_role_definition_id, var.image_scopes, var.key_vault_secret_scope, var.subnet_id,
-    var.allowed_ip_ranges, var.proxy, var.ca_bundle, var.encryption_key, var.storage_replication,
+    var.proxy, var.ca_bundle, var.encryption_key, var.storage_replication,
     var.log_analytics_workspace_id, var.log_retention_days, var.action_group_ids, var.alert_thresholds,
   ]
 }
@@ -339,6 +280,39 @@ run "private_endpoints_without_a_network_are_refused" {
   }
 
   expect_failures = [var.private_endpoints]
+}
+
+# Apart: what depends on a variable that is wrong itself is not looked at.
+run "an_address_that_is_no_range_is_refused" {
+  command = plan
+
+  variables {
+    subnet_id         = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/spoke/subnets/functions"
+    allowed_ip_ranges = ["203.0.113.7"]
+  }
+
+  expect_failures = [var.allowed_ip_ranges]
+}
+
+# The account's firewall would shut out the function.
+run "address_ranges_without_a_network_are_refused" {
+  command = plan
+
+  variables {
+    allowed_ip_ranges = ["203.0.113.0/24"]
+  }
+
+  expect_failures = [var.allowed_ip_ranges]
+}
+
+run "a_log_level_that_hides_the_sweep_is_refused" {
+  command = plan
+
+  variables {
+    settings = { PUBLISHER_LOG_LEVEL = "warning" }
+  }
+
+  expect_failures = [var.settings]
 }
 
 run "an_existing_topic_without_an_identity_is_refused" {

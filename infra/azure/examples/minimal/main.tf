@@ -42,11 +42,7 @@ module "publisher" {
     workload_audience = var.hcp_workload_audience
   }
 
-  publisher_config = jsonencode({
-    buckets = {
-      "golden-*" = { create_buckets = true }
-    }
-  })
+  publisher_config = "publisher.json" # beside the function: `make package CONFIG=publisher.yaml` puts it there
   settings = {
     PUBLISHER_EXPECTS = "azure"
   }

@@ -28,11 +28,7 @@ module "publisher" {
     workload_provider = var.hcp_workload_provider
   }
 
-  publisher_config = jsonencode({
-    buckets = {
-      "golden-*" = { create_buckets = true }
-    }
-  })
+  publisher_config = "publisher.json" # beside the function: `make package CONFIG=publisher.yaml` puts it there
   settings = {
     PUBLISHER_EXPECTS = "gce"
   }
