@@ -5,6 +5,7 @@ The rules are in :mod:`packer_publisher.departure`. Where no bucket says ``on_de
 
 from __future__ import annotations
 
+import random
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -118,26 +119,25 @@ class Departures:
         """Look for what open versions list and a scan has not seen (by version, as read); report what is not there.
 
         For each version of which something is missed a message asks for the second look. Nothing is asked of the
-        registry; ``least`` seconds of the deadline are left alone. What is not reached the next sweep looks for.
+        registry; ``least`` seconds of the deadline are left alone. Of more than MOST_LOOKS images any so many are
+        looked for, so that those which are there do not stand before the others in every sweep.
         """
+        wanted = [(version, image) for version, images in seen for image in suspects(version, images[0].owner, images)]
+        if len(wanted) > MOST_LOOKS:
+            wanted = random.sample(wanted, MOST_LOOKS)
         reports: list[Report] = []
-        left = MOST_LOOKS
-        for version, images in seen:
-            missed: list[Listed] = []
-            for image in suspects(version, images[0].owner, images):
-                if not left or deadline.remaining() < least:
-                    return tuple(reports)
-                left -= 1
-                try:
-                    if self._sight(image, deadline) is Sight.ABSENT:
-                        missed.append(image)
-                except Forbidden:
-                    continue  # a region that denies access: what it does not show is not missed
-                except Trouble as trouble:
-                    reports.append(_in_trouble(image.ref, trouble))
-            if missed:
-                reports.append(self._missed(version, tuple(missed), queue))
-        return tuple(reports)
+        missed: dict[tuple[str, str], tuple[Version, list[Listed]]] = {}
+        for version, image in wanted:
+            if deadline.remaining() < least:
+                break
+            try:
+                if self._sight(image, deadline) is Sight.ABSENT:
+                    missed.setdefault((version.bucket, version.fingerprint), (version, []))[1].append(image)
+            except (Forbidden, Rejected):
+                continue  # a region that denies access, tags that are broken: that is no sign of absence
+            except Trouble as trouble:
+                reports.append(_in_trouble(image.ref, trouble))
+        return (*reports, *(self._missed(version, tuple(images), queue) for version, images in missed.values()))
 
     def _on_event(self, event: ImageEvent, deadline: Deadline, queue: Queue | None) -> Report:
         ref, gone = event.ref, Listed(event.ref, dict(event.identity).get(IMAGE_ID, ""))
@@ -239,11 +239,8 @@ class Departures:
         return registry.revoke_version(move.bucket, move.fingerprint, move.message, deadline, project)
 
     def _sight(self, image: Listed, deadline: Deadline) -> Sight:
-        """Return what the image's own cloud says now: ABSENT or THERE. Raises as ``describe``, but for Rejected."""
-        try:
-            shown = self._cloud(image.ref.platform).describe(image.ref, deadline)
-        except Rejected:
-            return Sight.THERE  # it is there, and its tags are broken
+        """Return what the image's own cloud says now: ABSENT or THERE. Raises as ``describe``."""
+        shown = self._cloud(image.ref.platform).describe(image.ref, deadline)
         if shown is None or shown.state is ImageState.GONE:
             return Sight.ABSENT
         number = dict(shown.identity).get(IMAGE_ID, "")
@@ -257,6 +254,8 @@ class Departures:
             if not case.sights:
                 raise  # nothing was seen yet: EC2 says so of keys that are deleted, too
             return Sight.HIDDEN
+        except Rejected:
+            return Sight.THERE  # it is there, and its tags are broken; of what can be nowhere nothing is known
         return Sight.ABSENT_AGAIN if sight is Sight.ABSENT and case.names(image) else sight
 
     def _missed(self, version: Version, images: tuple[Listed, ...], queue: Queue | None) -> Report:

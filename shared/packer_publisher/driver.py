@@ -120,7 +120,11 @@ class Performer:
 def drive(flow: Generator[Call, Reply, Settled], performer: Performer, deadline: Deadline) -> Settled:
     """Run a convergence to its end; after each setback a short pause with jitter lets rivals finish their writes."""
     setbacks = 0
-    call = next(flow)
+    try:
+        call = next(flow)
+    except StopIteration as end:  # what was known before leaves nothing to do
+        nothing: Settled = end.value
+        return nothing
     while True:
         reply = performer.perform(call)
         if isinstance(reply, RegistryRefused | OutcomeUnknown):

@@ -31,7 +31,14 @@ class PublisherError(Exception):
 
 
 class Rejected(PublisherError):
-    """The image or event is ours, but breaks a rule; it changes nothing and is not retried."""
+    """The image or event is ours, but breaks a rule; it changes nothing and is not retried.
+
+    ``bucket`` is what its tags call its bucket, whether there may be one of that name or not; "" where nobody knows.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", bucket: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.bucket = bucket
 
 
 class ConfigurationError(PublisherError):

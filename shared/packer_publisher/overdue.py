@@ -15,7 +15,7 @@ from packer_publisher.image import Image
 from packer_publisher.placement import Item
 from packer_publisher.report import Outcome, Report
 from packer_publisher.snapshot import BuildStatus, Version
-from packer_publisher.verdict import by_hand, gone_from_version
+from packer_publisher.verdict import END, by_hand, ending, gone_from_version
 from packer_publisher.wording import listed
 
 PATIENCE = timedelta(hours=24)
@@ -79,7 +79,7 @@ def overdue(items: Sequence[Item], version: Version, outcomes: Sequence[Outcome]
         since,
         waiting,
         f"missing: {listed(list(lacking))}",
-        f"build what is missing, or finish it as it is: {by_hand(version, lacking)}",
+        f"build what is missing, or {ending(version, lacking, *END)}",
     )
 
 

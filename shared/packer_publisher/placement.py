@@ -106,6 +106,7 @@ def place(image: Image, policy: Policy, override: Override | None = None) -> Pla
     Raises :class:`~packer_publisher.errors.Rejected` when it carries contract tags that break the rules: one of
     the two required ones missing, a bad name, an unreadable list, a bucket that is not allowed.
     """
+    fields: dict[str, str] = {}
     try:
         fields = _contract_fields(image, policy) | _said(override)
         if not fields and not (override and override.expects):
@@ -113,7 +114,7 @@ def place(image: Image, policy: Policy, override: Override | None = None) -> Pla
         return _placed(image, fields, policy, override)
     except Rejected as problem:
         at = ": ".join(filter(None, (image.at, override.origin if override else "")))
-        raise Rejected(f"{at}: {problem}", remedy=problem.remedy) from None
+        raise Rejected(f"{at}: {problem}", remedy=problem.remedy, bucket=fields.get("bucket", "")) from None
 
 
 def policy_for(bucket: str, policy: Policy) -> BucketPolicy:

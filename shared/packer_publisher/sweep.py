@@ -243,7 +243,7 @@ def by_version(
         try:
             placement = place(image, publisher.policy)
         except Rejected as problem:
-            if not bucket:  # of a broken image nobody knows to which bucket it belongs
+            if not bucket or problem.bucket.casefold() == bucket.casefold():
                 rejected.append(image_report(Outcome.REJECTED, image.ref, str(problem), problem.remedy))
             continue
         if placement is None or image.state is not ImageState.AVAILABLE:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from packer_publisher.expectation import declared, is_quiet, is_superseded, missing, quiet_since, told_too_late
 from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Platform
-from packer_publisher.labels import IMAGE_ID, OWNER, gone_from
+from packer_publisher.labels import IMAGE_ID, OWNER, gone_from, is_whole
 from packer_publisher.placement import Item
 from packer_publisher.plan import abandoned, template_differs
 from packer_publisher.report import Outcome
@@ -16,6 +16,8 @@ from packer_publisher.standing import ACTIVE, MOST_DECLARED, Standing, are_sibli
 from packer_publisher.wording import listed, shown
 
 NEW_FINGERPRINT = "build it again with a new fingerprint"
+TO_END, END = ("to do without", "to abandon it"), ("finish it as it is", "abandon it")
+"""The words of :func:`ending`, in a sentence of its own and after an "or"."""
 RESTORE = "restore it in HCP Packer, if its images are fit for use"
 
 
@@ -88,7 +90,7 @@ def _verdict(item: Item, standing: Standing, items: Sequence[Item], version: Ver
         return Verdict(
             Outcome.WAITING,
             f"{item.image.at} is not whole: {item.image.lacks or 'a region of its build is missing'}",
-            f"its missing part's own event or the sweep goes on; to do without: {by_hand(version, lacking)}",
+            f"its missing part's own event or the sweep goes on; {ending(version, lacking, *TO_END)}",
             lacking,
         )
     return _open(item, items, version, wrote)
@@ -139,7 +141,7 @@ def _open(item: Item, items: Sequence[Item], version: Version, wrote: bool) -> V
         return Verdict(
             Outcome.WAITING,
             f"{_version(version)} declares nothing and has an empty build: {listed(lacking)}",
-            f"{hint}; to do without: {by_hand(version, lacking)}",
+            f"{hint}; {ending(version, lacking, *TO_END)}",
             lacking,
         )
     since = quiet_since(version)
@@ -203,7 +205,7 @@ def gone_from_version(version: Version) -> tuple[str, str] | None:
         return None
     names = sorted(name for found in gone.values() for name in found)
     what = f"its build {listed(sorted(gone))} lists what is gone: {', '.join(shown(name, 300) for name in names)}"
-    remedy = f"{NEW_FINGERPRINT}, or finish it as it is: {by_hand(version, missing((), version))}"
+    remedy = f"{NEW_FINGERPRINT}, or {ending(version, missing((), version), *END)}"
     return f"{_version(version)} is not finished, because {what}", remedy
 
 
@@ -230,6 +232,16 @@ def by_hand(version: Version, names: Sequence[str]) -> str:
     """Return the command by which a person completes a version without the named parts."""
     flags = "".join(f" --without {shown(name)}" for name in names)
     return f"packer-publisher versions complete {shown(version.bucket)} {shown(version.fingerprint)}{flags}"
+
+
+def ending(version: Version, names: Sequence[str], complete: str, abandon: str) -> str:
+    """Return how a person ends the wait: completing the version without the named parts, after the words ``complete``.
+
+    One that would hold no image then can only be abandoned, after the words ``abandon``.
+    """
+    if any(is_whole(build) and not gone_from(build) for build in version.builds):
+        return f"{complete}: {by_hand(version, names)}"
+    return f"{abandon}: packer-publisher versions abandon {shown(version.bucket)} {shown(version.fingerprint)}"
 
 
 def _version(version: Version) -> str:

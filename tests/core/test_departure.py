@@ -195,8 +195,7 @@ def test_in_an_open_version_the_image_is_noted_on_its_build() -> None:
     assert (
         Outcome.WAITING,
         f"version a1 of bucket web is not finished, because its build amazon-ebs lists what is gone: {FIRST}",
-        "build it again with a new fingerprint, or finish it as it is: "
-        "packer-publisher versions complete web a1 --without amazon-ebs",
+        "build it again with a new fingerprint, or abandon it: packer-publisher versions abandon web a1",
         ("amazon-ebs",),
     ) == (told.outcome, told.reason, told.remedy, told.waits_for)
 

@@ -14,7 +14,7 @@ from threading import Lock
 from typing import Any
 
 from packer_publisher.backfill.journal import Entry
-from packer_publisher.backfill.prospect import predict, worst
+from packer_publisher.backfill.prospect import predict, unlisted, worst
 from packer_publisher.backfill.run import Backfill
 from packer_publisher.backfill.turns import Held, Turns
 from packer_publisher.backfill.version_items import refs_of
@@ -56,13 +56,15 @@ class Step:
 class Handover:
     """The same run as ``backfill``'s, but its versions are written by the functions behind ``queues``.
 
-    ``pause`` waits so many seconds, less where the run is to stop.
+    ``pause`` waits so many seconds, less where the run is to stop. ``again`` sends once more what was sent by an
+    earlier run, unless HCP shows it done: its function may have rejected it, or lost it.
     """
 
     backfill: Backfill
     queues: Mapping[Platform, Queue]
     patience: timedelta = PATIENCE
     pause: Callable[[float], object] | None = None
+    again: bool = False
     _lock: Lock = field(default_factory=Lock)
 
     def run(self) -> str:
@@ -74,6 +76,8 @@ class Handover:
         run, journal = self.backfill, self.backfill.journal
         out = run.left_out()
         run.pass_over(out)
+        for entry in list(journal.versions("sent")) if self.again else ():
+            journal.record(replace(entry, stage="sending", details=_with(entry, sent_to=[])))
         todo = [name for name, _ in journal.buckets(*UNDER_WAY) if self._next(name, out) is not None]
         self._turns = Turns(journal, todo)
         self._out = out
@@ -234,10 +238,11 @@ def sent_at(entry: Entry) -> datetime:
 
 
 def _finished(entry: Entry, settled: Settled, version: Version) -> Entry:
-    outcome = worst(settled.verdicts)
+    verdicts = (*settled.verdicts, *unlisted(settled.items, version))
+    outcome = worst(verdicts)
     if outcome == Outcome.UNCHANGED:
         outcome = str(Outcome.COMPLETED if version.complete else Outcome.REGISTERED)
-    problems = list(dict.fromkeys((verdict.reason, verdict.remedy) for verdict in settled.verdicts if verdict.reason))
+    problems = list(dict.fromkeys((verdict.reason, verdict.remedy) for verdict in verdicts if verdict.reason))
     details = {key: value for key, value in _details(entry).items() if key != "open"}
     details["problems"] = [list(problem) for problem in problems]
     return replace(entry, stage="done", outcome=outcome, name=version.name, details=details)

@@ -75,22 +75,17 @@ class Journal:
         self.path = str(path)
         try:
             self._base = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=1.0)
+            _refuse_other_files(self._base, self.path)  # before anything is changed about them
             self._base.execute("pragma journal_mode = wal")
             self._base.execute("pragma synchronous = normal")
-            (version,) = self._base.execute("pragma user_version").fetchone()
             (tables,) = self._base.execute("select count(*) from sqlite_master").fetchone()
             if not tables:
                 self._base.executescript(_TABLES)
-                version = FORMAT
         except sqlite3.Error as error:
+            self._base.close()
             raise ConfigurationError(
                 f"{self.path} cannot be used as a journal: {error}", remedy="name another file with --journal"
             ) from error
-        if version != FORMAT:
-            raise ConfigurationError(
-                f"{self.path} is no journal of this version of packer-publisher",
-                remedy="name another file with --journal, or remove this one",
-            )
 
     def close(self) -> None:
         """Close the file."""
@@ -134,15 +129,26 @@ class Journal:
         self._scope_is(scope, "denied", str(problem), 0)
 
     def gather_versions(self, limit: int | None) -> int:
-        """Sum the images up into versions, at most ``limit`` of them, the oldest; return how many there are."""
+        """Sum the images up into versions, at most ``limit`` of them, the oldest; return how many there are.
+
+        One that was looked at or done before, and of which more was found since (a region that denied access was
+        allowed), is looked at again; what was handed over is not, as long as it is under way.
+        """
+        same = "image.bucket = version.bucket and image.fingerprint = version.fingerprint"
         with self._transaction():
             self._base.execute(
-                "insert or ignore into version (bucket, fingerprint, oldest, newest, images) "
-                "select bucket, fingerprint, min(created), max(created), count(*) from image "
-                "group by bucket, fingerprint order by max(created), bucket, fingerprint limit ?",
-                (-1 if limit is None else limit,),
+                "update version set stage = 'found', outcome = '', name = '', details = '{}', "  # noqa: S608 (no value)
+                f"(oldest, newest, images) = (select min(created), max(created), count(*) from image where {same}) "
+                f"where stage in ('looked', 'done') and images <> (select count(*) from image where {same})"
             )
-        with self._lock:
+            (number,) = self._base.execute("select count(*) from version").fetchone()
+            self._base.execute(
+                "insert into version (bucket, fingerprint, oldest, newest, images) "  # noqa: S608 (no value in it)
+                "select bucket, fingerprint, min(created), max(created), count(*) from image "
+                f"where not exists (select 1 from version where {same}) "
+                "group by bucket, fingerprint order by max(created), bucket, fingerprint limit ?",
+                (-1 if limit is None else max(0, limit - number),),
+            )
             (number,) = self._base.execute("select count(*) from version").fetchone()
         return int(number)
 
@@ -292,6 +298,23 @@ class Listing:
     def _full(self) -> None:
         if len(self._images) + len(self._others) >= self.PAGE:
             self.flush()
+
+
+def _refuse_other_files(base: sqlite3.Connection, path: str) -> None:
+    """Raise ConfigurationError for a database that is no journal, or one of another format; an empty one is fine."""
+    (version,) = base.execute("pragma user_version").fetchone()
+    tables = {name for (name,) in base.execute("select name from sqlite_master")}
+    if not tables or (version == FORMAT and "version" in tables):
+        return
+    base.close()
+    if not {"run", "scope", "image", "version"} <= tables:
+        raise ConfigurationError(f"{path} is a database, and no journal", remedy="name another file with --journal")
+    raise ConfigurationError(
+        f"{path} is a journal of format {version}, which another release of packer-publisher wrote; this one goes on "
+        f"with format {FORMAT} alone",
+        remedy="finish that run with that release; or remove the file, or name another one with --journal, and begin "
+        "anew: what is in HCP Packer already is not written again",
+    )
 
 
 def _within(stages: tuple[str, ...]) -> tuple[str, tuple[object, ...]]:

@@ -134,6 +134,9 @@ def _add(listing: Listing, image: Image, asked: Asked, place: Place) -> None:
     try:
         placement = place(image)
     except Rejected as problem:
+        if asked.bucket and problem.bucket and problem.bucket.casefold() != asked.bucket.casefold():
+            listing.pass_over()
+            return
         reason = str(problem).removeprefix(f"{image.at}: ")
         listing.add_other(image.at, Outcome.REJECTED, reason, problem.remedy)
         return

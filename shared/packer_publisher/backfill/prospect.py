@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
+from packer_publisher.channels import channel_notes
 from packer_publisher.converge import Reply, Settled, converge
 from packer_publisher.dry_run import Prediction
 from packer_publisher.errors import RegistryRefused
 from packer_publisher.expectation import Quirks
-from packer_publisher.labels import MARKER, OWNER, is_our_build, is_whole
+from packer_publisher.image import ImageRef
+from packer_publisher.labels import OWNER, is_our_build, is_whole
+from packer_publisher.listing import lists
 from packer_publisher.placement import Item
 from packer_publisher.report import TELLING, Outcome
 from packer_publisher.snapshot import Bucket, Build, BuildStatus, Latest, Parent, Version
@@ -24,7 +27,7 @@ from packer_publisher.steps import (
     ReadChannel,
     ReadVersion,
 )
-from packer_publisher.verdict import Verdict
+from packer_publisher.verdict import Verdict, judge
 from packer_publisher.wording import counted, listed
 
 LEFT = "left"
@@ -40,7 +43,7 @@ class Prospect:
     ``action`` is ``create`` (the version), ``add`` (to it), ``unchanged``, ``cannot`` or ``left``. ``builds`` names the
     component types that would be filled, ``artifacts`` counts what they would list, ``calls`` the requests to the
     registry. ``completes`` says that the version would be complete afterwards, and was not. ``problems`` are reasons
-    with what resolves them.
+    with what resolves them, ``notes`` what else to know. ``waits_for`` is what the version is short of afterwards.
     """
 
     action: str
@@ -54,6 +57,8 @@ class Prospect:
     channels: tuple[str, ...] = ()
     problems: tuple[tuple[str, str], ...] = ()
     seen_whole: bool = False
+    waits_for: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     @property
     def details(self) -> dict[str, object]:
@@ -68,6 +73,8 @@ class Prospect:
             "channels": list(self.channels),
             "problems": [list(problem) for problem in self.problems],
             "seen_whole": self.seen_whole,
+            "waits_for": list(self.waits_for),
+            "notes": list(self.notes),
         }
 
 
@@ -84,7 +91,9 @@ def prospect(
         return Prospect(LEFT, LEFT, version.name, problems=((reason, "its events and the sweep go on with it"),))
     settled, calls = predict(items, version, bucket, read_channel)
     filled = [step for step in settled.written if isinstance(step, FillBuild)]
-    problems = tuple(dict.fromkeys((verdict.reason, verdict.remedy) for verdict in settled.verdicts if verdict.reason))
+    verdicts = (*settled.verdicts, *unlisted(settled.items, settled.version))
+    problems = tuple(dict.fromkeys((verdict.reason, verdict.remedy) for verdict in verdicts if verdict.reason))
+    placements = [item.placement for item in settled.items]
     if not settled.written:
         action = "cannot" if problems else "unchanged"
     else:
@@ -92,7 +101,7 @@ def prospect(
         action = "create" if created else "add"
     return Prospect(
         action,
-        worst(settled.verdicts),
+        worst(verdicts),
         version.name,
         tuple(sorted(step.component_type for step in filled)),
         sum(len(step.artifacts) for step in filled),
@@ -102,7 +111,32 @@ def prospect(
         tuple(step.channel for step in settled.written if hasattr(step, "channel")),
         problems,
         seen_whole(items, version),
+        tuple(dict.fromkeys(name for verdict in settled.verdicts for name in verdict.waits_for)),
+        tuple(
+            dict.fromkeys(
+                [*(note for told in placements for note in told.notes), *channel_notes(placements, settled.version)]
+            )
+        ),
     )
+
+
+def unlisted(items: Iterable[Item], version: Version) -> tuple[Verdict, ...]:
+    """Return a verdict on each region of a build that is in the version without it, as the region's own event gets it.
+
+    The build was written while that region was closed to whoever looked, or the image was copied there since.
+    """
+    there = {artifact.external_identifier for build in version.builds for artifact in build.artifacts}
+    found: list[Verdict] = []
+    for item in items:
+        image = item.image
+        if not any(lists(build, image) for build in version.builds):
+            continue  # its own verdict tells
+        for artifact in image.artifacts:
+            if artifact.external_identifier not in there and not image.stands_behind:
+                ref = ImageRef(image.platform, image.ref.owner_id, artifact.region, artifact.external_identifier)
+                alone = replace(item, image=replace(image, ref=ref, artifacts=(artifact,)))
+                found += judge((alone,), version, wrote=False)
+    return tuple(found)
 
 
 def seen_whole(items: Sequence[Item], version: Version) -> bool:
@@ -201,7 +235,7 @@ def latest_would_move_back(
 def _is_anothers(build: Build, owners: set[str], types: set[str]) -> bool:
     if build.status is BuildStatus.DONE:
         return False
-    if not is_our_build(build) or not build.label(MARKER):
+    if not is_our_build(build):
         return True
     if build.label(OWNER):
         return build.label(OWNER) not in owners

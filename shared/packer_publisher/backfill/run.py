@@ -17,11 +17,12 @@ from typing import Protocol
 from packer_publisher.backfill.asked import Asked, Place
 from packer_publisher.backfill.journal import Entry, Journal
 from packer_publisher.backfill.listing import Tell, list_scopes, spooling
-from packer_publisher.backfill.prospect import latest_would_move_back, prospect
+from packer_publisher.backfill.prospect import latest_would_move_back, prospect, unlisted
 from packer_publisher.backfill.turns import Held, Turns
 from packer_publisher.backfill.version_items import items_of
 from packer_publisher.backfill.workers import several, workers
 from packer_publisher.deadline import Deadline
+from packer_publisher.errors import CredentialsTrouble, Forbidden, RegistryTrouble, Trouble
 from packer_publisher.image import Platform
 from packer_publisher.placement import Item, policy_for
 from packer_publisher.policy import Policy
@@ -59,7 +60,8 @@ class Backfill:
     """A run and everything that it needs; ``publisher`` opens one for each worker.
 
     ``tell`` is called from any thread after every version (stage, done, of, calls of it, outcome). ``stop`` ends a
-    stage early: what is under way is finished, the rest is left to a resumed run.
+    stage early: what is under way is finished, the rest is left to a resumed run. ``trouble`` is what stopped the
+    writing, None where nothing did.
     """
 
     journal: Journal
@@ -74,6 +76,7 @@ class Backfill:
     deadline: Callable[[], Deadline] = lambda: Deadline.after(VERSION_SECONDS)
     tell: Callable[[str, int, int, int, str], None] = lambda *_: None
     stop: threading.Event = field(default_factory=threading.Event)
+    trouble: Trouble | None = None
 
     def __post_init__(self) -> None:
         self._buckets: dict[str | None, dict[str, Bucket]] = {}
@@ -124,7 +127,7 @@ class Backfill:
         todo = sorted(self.journal.buckets("looked"), key=lambda pair: -pair[1])  # the longest first: they end together
         todo = [(name, versions) for name, versions in todo if name not in out]
         self._done, self._of = 0, sum(versions for _, versions in todo)
-        self._problems: list[str] = []
+        self.trouble = None
         self._troubles = 0
         names = [name for name, _ in todo]
         turns = Turns(self.journal, names)
@@ -134,7 +137,7 @@ class Backfill:
             except BaseException:
                 self.stop.set()  # before the pool is waited for: what is under way ends, and nothing is begun
                 raise
-        return self._problems[0] if self._problems else ""
+        return str(self.trouble) if self.trouble is not None else ""
 
     def pass_over(self, left_out: Collection[str]) -> None:
         """Note that what the plan leaves alone is done; not in buckets that are left out, which are not planned."""
@@ -193,31 +196,44 @@ class Backfill:
                 return None
             if held := turns.waits(entry):
                 return held
-            publications = self._write(entry)
-            outcome = min((found.report.outcome for found in publications), key=TELLING.index)
-            calls = max(found.report.calls for found in publications)
-            with self._lock:
-                self._done += 1
-            self.tell("write", self._done, self._of, calls, outcome)
-            if outcome is Outcome.DEFERRED:
+            try:
+                publications = self._write(entry)
+                version, reads = self._confirmed(publications)
+            except Trouble as trouble:
                 # A later version of the bucket would be numbered before this one: the rest waits for a resumed run.
-                with self._lock:
-                    self._troubles += 1
-                    self._problems.append(next(f.report.reason for f in publications if f.report.outcome is outcome))
+                self._tell_written(0, Outcome.DEFERRED)
+                self._note(trouble)
                 return None
+            outcome = min((found.report.outcome for found in publications), key=TELLING.index)
+            calls = max(found.report.calls for found in publications) + reads
+            self._tell_written(calls, outcome)
             self._troubles = 0
-            version, reads = self._confirmed(publications)
-            done = _done(entry, publications, outcome, calls + reads, version)
-            lags = version is not None and not version.complete
-            self.journal.record(replace(done, stage="looked") if lags else done)
-            if lags:
-                self._problems.append(
+            done = _done(entry, publications, outcome, calls, version)
+            if version is not None and not version.complete:
+                self.journal.record(replace(done, stage="looked"))
+                reason = (
                     f"HCP has not completed version {entry.fingerprint} of bucket {name} yet; the bucket's later ones "
                     "wait, to be numbered after it"
                 )
+                self.trouble = self.trouble or RegistryTrouble(reason)
                 return None
+            self.journal.record(done)
             turns.done(entry)
         return None
+
+    def _tell_written(self, calls: int, outcome: Outcome) -> None:
+        with self._lock:
+            self._done += 1
+            done = self._done
+        self.tell("write", done, self._of, calls, outcome)
+
+    def _note(self, trouble: Trouble) -> None:
+        """Note why a bucket does not go on; nothing does where no credentials help."""
+        with self._lock:
+            self.trouble = self.trouble or trouble
+            self._troubles += 1
+        if isinstance(trouble, CredentialsTrouble) and not isinstance(trouble, Forbidden):
+            self.stop.set()
 
     def _confirmed(self, publications: tuple[Publication, ...]) -> tuple[Version | None, int]:
         """Return a version that should be complete as it is read now, waiting a while, and the number of reads.
@@ -226,7 +242,9 @@ class Backfill:
         only a read tells the version's number; and one that lags would be numbered after the next.
         """
         version = publications[0].version
-        if version is None or version.complete or any(b.status is not BuildStatus.DONE for b in version.builds):
+        if version is None or version.complete or not version.builds:
+            return None, 0
+        if any(build.status is not BuildStatus.DONE for build in version.builds):
             return None, 0
         project = next(f.placement for f in publications if f.placement is not None).policy.project
         deadline = self.deadline()
@@ -237,6 +255,7 @@ class Backfill:
         return version, reads
 
     def _write(self, entry: Entry) -> tuple[Publication, ...]:
+        """Converge a version; raises the Trouble that it is in."""
         known = None
         if not entry.name:  # the look found none; where that has changed, the registry refuses and is read again
             missing = not self.bucket(entry.bucket).exists
@@ -245,15 +264,22 @@ class Backfill:
             self._own.publisher = self.publisher()
         publisher: Publisher = self._own.publisher
         publications = publisher.converge(self.items(entry), self.deadline(), known=known)
+        for found in publications:
+            if isinstance(found.error, Trouble):
+                raise found.error
         if any(found.version is not None and found.version.exists for found in publications):
             self._is_there(entry.bucket)
         return publications
 
     def _is_there(self, name: str) -> None:
-        """Note that a bucket exists, so that it is not created again for its next version."""
+        """Note that a bucket exists, so that it is not created again for its next version.
+
+        Where nobody has asked for the project's buckets yet, a list of this one alone would hide all others.
+        """
         project = policy_for(name, self.policy).project
         with self._lock:
-            self._buckets.setdefault(project, {}).setdefault(name, Bucket(name))
+            if project in self._buckets:
+                self._buckets[project].setdefault(name, Bucket(name))
 
     def _each(
         self, stage: str, number: int, entries: Iterator[Entry], work: Callable[[Entry], tuple[int, str]]
@@ -277,6 +303,11 @@ def _done(
     if outcome is Outcome.REGISTERED and confirmed is not None and confirmed.complete:
         outcome = Outcome.COMPLETED  # it lagged behind the last write
     problems = dict.fromkeys((f.report.reason, f.report.remedy) for f in publications if f.report.reason)
+    if version is not None:
+        items = [Item(f.image, f.placement) for f in publications if f.image is not None and f.placement is not None]
+        for verdict in unlisted(items, version):
+            outcome = min(outcome, verdict.outcome, key=TELLING.index)
+            problems[verdict.reason, verdict.remedy] = None
     details = {
         "action": (entry.details or {}).get("action"),
         "completes": _completes(entry),

@@ -21,7 +21,8 @@ from packer_publisher.cli.meter import Meter
 from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, INTERRUPTED, UNREACHABLE, Failure
 from packer_publisher.cli.queues import CLOUDS, queue_addresses
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import ConfigurationError
+from packer_publisher.errors import ConfigurationError, CredentialsTrouble
+from packer_publisher.wording import counted
 
 if TYPE_CHECKING:
     from packer_publisher.backfill.asked import Asked, Place
@@ -87,6 +88,9 @@ class DayType(click.ParamType[datetime]):
     help="The queue of a cloud's function, in place of PUBLISHER_QUEUE_AWS, _AZURE, _GCP (repeatable).",
 )
 @click.option("--resume", is_flag=True, help="Go on with the run that was broken off.")
+@click.option(
+    "--send-again", "again", is_flag=True, help="With --enqueue --resume: send once more what HCP does not show done."
+)
 @click.option("--journal", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path), help="Where to keep it.")
 @click.option(
     "--config",
@@ -99,7 +103,7 @@ def backfill(
     cloud: str, bucket: str, only: tuple[str, ...], since: datetime | None, until: datetime | None, limit: int | None,
     expects: tuple[str, ...], mapping_file: Path | None, rate: float | None, concurrency: int, timeout: float | None,
     back: bool, dry_run: bool, detailed_exitcode: bool, yes: bool, enqueue: bool, queues: tuple[str, ...], resume: bool,
-    journal: Path | None, config: str | None, as_json: bool,
+    again: bool, journal: Path | None, config: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Bring the images that CLOUD holds already into their buckets, as whole versions, in the order of their images.
 
@@ -110,6 +114,8 @@ def backfill(
     """
     if only and cloud == "all":
         raise ConfigurationError("--region goes with one cloud", remedy="name aws, azure or gcp in place of all")
+    if detailed_exitcode and not dry_run:
+        raise click.UsageError("--detailed-exitcode needs --dry-run: what was written is no difference any more")
     _refuse(yes=yes, dry_run=dry_run, resume=resume, as_json=as_json, since=since, until=until)
     if enqueue and mapping_file is not None:
         raise ConfigurationError(
@@ -118,6 +124,11 @@ def backfill(
         )
     if queues and not enqueue:
         raise ConfigurationError("--queue goes with --enqueue", remedy="add --enqueue, or leave --queue out")
+    if again and not (enqueue and resume):
+        raise ConfigurationError(
+            "--send-again goes with --enqueue --resume: it is about what an earlier run has sent",
+            remedy="add both, or leave --send-again out",
+        )
     invocation = Invocation("", None, None, bucket, "", "", expects, config, 0, as_json)
     override = invocation.override()  # refuses names that are none
     environ = invocation.environment(os.environ)
@@ -142,15 +153,15 @@ def backfill(
         meter = opened.enter_context(Meter())
         place = _place(settings, mapping, book)
         run = opened.enter_context(open_backfill(book, asked, environ, place, workers=concurrency, rate=rate))
-        write = run.write if not enqueue else _handover(run, own)
+        write = run.write if not enqueue else _handover(run, own, again=again)
         with _limited(run, timeout) as check:
             _run(run, meter, write, check, dry_run=dry_run, detailed=detailed_exitcode, yes=yes, as_json=as_json)
 
 
-def _handover(run: Backfill, queues: Mapping[Platform, Queue]) -> Callable[[], str]:
+def _handover(run: Backfill, queues: Mapping[Platform, Queue], *, again: bool) -> Callable[[], str]:
     from packer_publisher.backfill.handover import Handover
 
-    return Handover(run, queues).run
+    return Handover(run, queues, again=again).run
 
 
 @contextmanager
@@ -228,7 +239,8 @@ def _confirm(run: Backfill, number: int, *, begun: bool) -> None:
     """Ask whether to go on; a run of which nothing is written yet, and that is not to be, is over."""
     from packer_publisher.backfill.beginning import end
 
-    what = f"Send {number} versions to the functions" if run.asked.queues else f"Write {number} versions"
+    versions = counted(number, "version")
+    what = f"Send {versions} to the functions" if run.asked.queues else f"Write {versions}"
     if not agreed(f"\n{what}? [y/N] "):
         if not begun:
             end(run.journal)
@@ -249,10 +261,15 @@ def _exit(run: Backfill, found: Any, problem: str, *, differs: bool) -> None:
     failed = sum(found.outcomes[word] for word in ("rejected", "conflict", "late", "deferred"))
     failed += found.actions["cannot"] + sum(outcome == "rejected" for _, outcome, _, _ in run.journal.others())
     if problem and run.asked.queues:
-        remedy = "look at the log and the dead-letter queue of its function, then go on with --resume"
+        remedy = (
+            "look at the log and the dead-letter queue of its function, mend what they tell of, then go on with "
+            "--resume; with --send-again, too, where the function has rejected or lost it"
+        )
         raise Failure(problem, remedy, FAILED)
     if problem:
-        raise Failure(problem, "go on with --resume", UNREACHABLE)
+        refused = isinstance(run.trouble, CredentialsTrouble)
+        remedy = f"{run.trouble.remedy.rstrip('.')}; then " if run.trouble is not None and run.trouble.remedy else ""
+        raise Failure(problem, f"{remedy}go on with --resume", CREDENTIALS if refused else UNREACHABLE)
     if denied:
         raise Failure(f"no access to {', '.join(denied)}", "allow it, or leave it out with --region", CREDENTIALS)
     if failed:

@@ -54,7 +54,10 @@ def plan_lines(journal: Journal, found: Sums, left_out: Mapping[str, str], *, wh
 def result_lines(journal: Journal, found: Sums, problem: str) -> Iterator[str]:
     """Yield what was done: the versions that need somebody, and the same sums as the plan's."""
     failed = 0
+    noted: dict[str, list[str]] = {}
     for entry in journal.versions("done"):
+        for note in _notes(entry):
+            noted.setdefault(note, []).append(f"{safe(entry.bucket)}/{safe(entry.fingerprint)}")
         failed += is_failure(entry)
         if is_failure(entry) and failed <= MOST_LINES:
             yield ""
@@ -69,6 +72,11 @@ def result_lines(journal: Journal, found: Sums, problem: str) -> Iterator[str]:
         yield from facts([("since", details.get("sent_at", "")), ("why it is open", details.get("open", ""))])
     if found.sent > MOST_LINES:
         yield f"... and {found.sent - MOST_LINES} more; --json lists all"
+    for note, names in noted.items():
+        yield ""
+        yield f"note  {safe(note)}"
+        more = [f"and {len(names) - MOST_ALIKE} more; --json lists all"] if len(names) > MOST_ALIKE else []
+        yield from facts([("versions", [*names[:MOST_ALIKE], *more])])
     outcomes = ", ".join(f"{number} {outcome}" for outcome, number in sorted(found.outcomes.items()))
     yield ""
     yield (
@@ -140,10 +148,17 @@ def _entry_lines(entry: Entry, action: str) -> Iterator[str]:
     if details.get("channels"):
         told.append(f"channels {listed(list(dict.fromkeys(details['channels'])))}")
     if action in ("create", "add") and not details.get("completes"):
-        told.append("stays open")
+        waits = details.get("waits_for")
+        told.append(f"stays open, waits for {listed(waits)}" if waits else "stays open")
     line = f"  {sign} {safe(entry.fingerprint)}  {entry.newest:%Y-%m-%d}  {', '.join(told)}".rstrip()
     yield click.style(line, fg=colour or None)
     yield from _problem_lines(entry, indent=6)
+    yield from facts([("note", [safe(note) for note in _notes(entry)])], indent=6)
+
+
+def _notes(entry: Entry) -> list[str]:
+    notes: Any = (entry.details or {}).get("notes", [])
+    return list(notes)
 
 
 def _problem_lines(entry: Entry, indent: int = 2) -> Iterator[str]:
@@ -159,9 +174,11 @@ def _other_lines(journal: Journal, *, whole: bool) -> Iterator[str]:
         alike.setdefault((outcome, reason, remedy), []).append(image)
     if alike:
         yield ""
-        yield click.style(f"{counted(sum(map(len, alike.values())), 'image')} that belong to no version", bold=True)
+        number = sum(map(len, alike.values()))
+        belong = "belongs" if number == 1 else "belong"
+        yield click.style(f"{counted(number, 'image')} that {belong} to no version", bold=True)
     for (outcome, reason, remedy), images in alike.items():
-        yield f"  {outcome}  {counted(len(images), 'image')}: {reason}"
+        yield f"  {outcome}  {counted(len(images), 'image')}: {safe(reason)}"
         told = images if whole else images[:MOST_ALIKE]
         more = [f"and {len(images) - len(told)} more; --dry-run names all"] if len(told) < len(images) else []
         yield from facts([("what to do", remedy), ("images", [*map(safe, told), *more])], indent=6)

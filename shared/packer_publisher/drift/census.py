@@ -160,7 +160,7 @@ class Census:
             if placement is not None:
                 policy_for(placement.bucket, self._policy)
         except Rejected as rejected:
-            problem, remedy = str(rejected), rejected.remedy
+            problem, remedy = str(rejected).removeprefix(f"{image.at}: "), rejected.remedy
         where = (placement.bucket, placement.fingerprint, placement.component_type) if placement else ("", "", "")
         identifier = own_identifier(image)
         return _key(image.platform, identifier), identifier, image.owner, (*where, problem, remedy)

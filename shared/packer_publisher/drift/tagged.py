@@ -82,7 +82,7 @@ def _why(image: Image, index: int, items: Sequence[Item], version: Version, gath
         return verdict.reason, verdict.remedy
     if version.complete or standing not in ACTIVE or (version.exists and verdict.outcome is Outcome.REJECTED):
         return verdict.reason, verdict.remedy
-    if item.image.whole is False:
+    if item.image.whole is False and version.exists:
         return verdict.reason or f"its build is not whole: {item.image.lacks}", verdict.remedy or publish(
             image, item.placement if gathering.mapping else None
         )
