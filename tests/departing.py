@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, Trouble
+from packer_publisher.errors import CloudTrouble, Rejected, Trouble
 from packer_publisher.image import Change, Image, ImageEvent, ImageRef, Platform
 from packer_publisher.messages import LookAgainOrder, read_order
 from packer_publisher.policy import BucketPolicy
@@ -119,7 +119,7 @@ def operations(at: Service) -> list[str]:
 class Sick(WorldCloud):
     """A cloud that shows what it scans, and is in trouble when it is asked for the first AMI."""
 
-    def __init__(self, at: Service, trouble: Trouble) -> None:
+    def __init__(self, at: Service, trouble: Trouble | Rejected) -> None:
         super().__init__(at.world, Platform.AWS)
         self._trouble = trouble
 

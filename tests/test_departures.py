@@ -6,11 +6,27 @@ from typing import Any
 
 import pytest
 
+from packer_publisher.errors import Rejected
 from packer_publisher.image import Change, ImageEvent, ImageRef, Platform
 from packer_publisher.policy import BucketPolicy, BucketRule, Policy
 from packer_publisher.publish import Publisher
 from packer_publisher.report import Outcome
-from tests.departing import OWNER, REGIONS, TAGS, Line, add, at, delete, deleted, look_again, operations, status, tell
+from tests.departing import (
+    OWNER,
+    REGIONS,
+    TAGS,
+    Line,
+    Sick,
+    add,
+    at,
+    delete,
+    deleted,
+    look_again,
+    operations,
+    seeing,
+    status,
+    tell,
+)
 from tests.publishing import Service, service
 
 __all__ = ["at"]
@@ -76,6 +92,17 @@ def test_an_image_that_is_there_costs_no_search(at: Service) -> None:
         report.reason,
         operations(at),
     )
+
+
+def test_an_event_of_what_can_be_nowhere_is_rejected(at: Service) -> None:
+    """A forged one, of a region that its cloud does not have: nobody says of such an image that it is there."""
+    refs = add(at)
+    operations(at)
+    nowhere = Sick(at, Rejected("AWS has no region eu-west-1", remedy="look at its name"))
+    report = tell(at, deleted(at, refs[0]), function=seeing(at, nowhere))
+    assert (Outcome.REJECTED, "AWS has no region eu-west-1", "look at its name", []) == (
+        report.outcome, report.reason, report.remedy, operations(at),
+    )  # fmt: skip
 
 
 def test_an_event_rests_until_the_search_can_be_trusted(at: Service) -> None:

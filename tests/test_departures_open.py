@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Forbidden
+from packer_publisher.errors import CloudTrouble, CredentialsTrouble, Forbidden, Rejected
 from packer_publisher.image import ImageState, Platform
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.report import Outcome
@@ -127,6 +127,37 @@ def test_a_dry_run_and_a_sweep_without_a_queue_note_nothing_and_say_so(at: Servi
         (missed,) = swept.missed
         assert missed.reason.endswith("before it is noted, which takes a queue, and there is none")
     assert [] == line.messages
+
+
+def test_a_look_that_its_cloud_rejects_is_no_sign_of_absence(at: Service) -> None:
+    """Its tags are broken by now, say; the sweep comes to its end, and misses nothing."""
+    add(at, expects="aws azure", regions=REGIONS)
+    at.clock.forward(hours=2)
+    cloud = Sick(at, Rejected("its region label names nothing"))
+    line = Line()
+    unseen = at.world.images.pop(next(ref for ref in at.world.images if ref.region == "eu-west-1"))
+    swept = sweep(seeing(at, cloud), cloud, at.clock() - timedelta(hours=48), None, Deadline.after(60), queue=line)
+    assert (unseen.ref.region, (), []) == ("eu-west-1", swept.missed, line.messages)
+
+
+@pytest.mark.parametrize("gone", [0, -1], ids=["the first", "the last"])
+def test_what_is_there_does_not_stand_before_what_is_gone_for_ever(
+    at: Service, monkeypatch: pytest.MonkeyPatch, gone: int
+) -> None:
+    """More images of an open version are out of the scan's sight than one sweep looks for; some sweep misses each."""
+    monkeypatch.setattr("packer_publisher.departures.MOST_LOOKS", 2)
+    refs = add(at, expects="aws azure", regions=[f"eu-west-{number}" for number in range(1, 9)])
+    at.clock.forward(hours=2)
+    for ref in refs[1:-1]:
+        at.world.images[ref] = replace(at.world.images[ref], created_at=at.clock() - timedelta(days=9))
+    at.world.images[refs[-1 - gone]] = replace(at.world.images[refs[-1 - gone]], tags=TAGS)
+    delete(at, refs[gone])
+    line = Line()
+    for _ in range(100):  # one in three sweeps or so: a hundred in vain come once in 10^17 times
+        _sweep(at, line)
+        if line.messages:
+            break
+    assert refs[gone] == line.orders()[0].images[0].ref
 
 
 def test_what_is_too_young_is_not_looked_for(at: Service) -> None:

@@ -257,12 +257,15 @@ def test_a_complete_version_is_read_again_for_a_new_image_or_a_new_tag(at: Servi
 
 
 def test_only_one_bucket(at: Service) -> None:
-    """A person may ask for one bucket; the images of others are left out, broken ones too."""
+    """A person may ask for one bucket; the images of others are left out, broken ones too: but not its own."""
     at.bucket("api")
     add(at, "one")
     add(at, "two", bucket="api")
     add(at, "bad", bucket="_")
-    assert [("api", "two")] == [(version.bucket, version.fingerprint) for version in run(at, bucket="API").versions]
+    add(at, "half", bucket="Api", expects="what?")
+    swept = run(at, bucket="API")
+    assert [("api", "two")] == [(version.bucket, version.fingerprint) for version in swept.versions]
+    assert ["ami-half-eu-west-1"] == [report.image for report in swept.rejected]
 
 
 def test_a_dry_run_writes_and_remembers_nothing(at: Service) -> None:

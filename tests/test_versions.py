@@ -9,13 +9,15 @@ from packer_publisher.errors import PublisherError, Rejected
 from packer_publisher.image import Platform
 from packer_publisher.local.registry_switches import Switches
 from packer_publisher.policy import Policy
+from packer_publisher.publish import Publisher
+from packer_publisher.report import Outcome
 from packer_publisher.snapshot import BuildStatus
 from packer_publisher.steps import CreateBuild, DeleteBuild, SetStatus
 from packer_publisher.versions import Versions
 from tests.simulation.handlers import DEADLINE, Handler
 from tests.simulation.registry import ModelRegistry
 from tests.simulation.test_order_freedom import POLICY
-from tests.simulation.world import World
+from tests.simulation.world import World, cloud_of
 from tests.switches import catch_up
 
 ADDRESS = ("web", "a1")
@@ -154,6 +156,36 @@ def test_the_guard_mends_a_version_that_is_all_done_and_still_open() -> None:
     assert "v1" == version.name
     assert [CreateBuild, SetStatus, DeleteBuild] == [type(step) for step in written]
     assert ["azure-arm"] == [build.component_type for build in version.builds]
+
+
+@pytest.mark.parametrize(
+    ("expects", "command"),
+    [
+        ("", "packer-publisher versions abandon web a1"),
+        ("azure", "packer-publisher versions complete web a1 --without amazon-ebs --without aws"),
+    ],
+    ids=["alone", "beside another build"],
+)
+@pytest.mark.switches(done_without_artifacts="accept")
+def test_the_way_out_that_is_told_of_a_build_that_is_not_whole_is_one(expects: str, command: str) -> None:
+    """A version that would hold no image at all cannot be completed."""
+    tags = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1", "hcp-packer-expects": f"aws {expects}"}
+    registry, world = waiting("azure aws") if expects else (ModelRegistry(), World())
+    first, second = world.add(Platform.AWS, "111111111111", "web", ["eu-west-1", "us-east-1"], tags)
+    world.tag(second, {})  # its copy is not tagged yet
+    publisher = Publisher(POLICY, lambda: registry, cloud_of(world), now=registry.clock)
+    report = publisher.publish(first, DEADLINE).report
+    assert Outcome.WAITING == report.outcome
+    assert report.remedy.endswith(f": {command}")
+    service = Versions(registry, DEADLINE)
+    if expects:
+        service.complete(*ADDRESS, Completion(tuple(command.split(" --without ")[1:])))
+        registry.lag()
+        assert "v1" == registry.look(*ADDRESS).name
+    else:
+        with pytest.raises(Rejected, match="holds no image at all"):
+            service.complete(*ADDRESS, Completion(("amazon-ebs", "aws")))
+        assert 1 == len(service.abandon(*ADDRESS, "by me"))
 
 
 def test_a_version_that_packer_works_on_is_left_to_it() -> None:

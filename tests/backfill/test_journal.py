@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from packer_publisher.backfill.asked import Asked
 from packer_publisher.backfill.beginning import claim, end, open_journal
-from packer_publisher.backfill.journal import Journal
+from packer_publisher.backfill.journal import FORMAT, Journal
 from packer_publisher.backfill.spool import read_image, write_image
 from packer_publisher.errors import CloudTrouble, ConfigurationError, RegistryTrouble
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform, Scope
@@ -87,6 +89,34 @@ def test_a_file_that_is_no_journal_is_refused_and_left_alone(tmp_path: Path, con
     path.write_bytes(content)
     with pytest.raises(ConfigurationError, match=r"cannot be used as a journal"):
         open_journal(path, ASKED, resume=True)
+    assert content == path.read_bytes()
+
+
+def test_another_database_is_refused_and_left_alone(tmp_path: Path) -> None:
+    """To the last byte: it may be anybody's."""
+    path = tmp_path / "notes.sqlite"
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("create table note (text)")
+    content = path.read_bytes()
+    with pytest.raises(ConfigurationError, match=r"notes.sqlite is a database, and no journal"):
+        open_journal(path, ASKED, resume=False)
+    assert content == path.read_bytes()
+
+
+def test_a_journal_of_another_format_says_how_to_go_on(tmp_path: Path) -> None:
+    """A release may need to write down more than the one before; nothing is lost but the list of the images."""
+    path = tmp_path / "journal.sqlite"
+    open_journal(path, ASKED, resume=False).close()
+    with closing(sqlite3.connect(path)) as base:
+        base.execute("pragma user_version = 1")
+    content = path.read_bytes()
+    with pytest.raises(ConfigurationError) as caught:
+        open_journal(path, ASKED, resume=True)
+    assert (
+        f"{path} is a journal of format 1, which another release of packer-publisher wrote; this one goes on with "
+        f"format {FORMAT} alone"
+    ) == str(caught.value)
+    assert caught.value.remedy.endswith("and begin anew: what is in HCP Packer already is not written again")
     assert content == path.read_bytes()
 
 

@@ -136,6 +136,14 @@ def test_anything_but_yes_writes_nothing(account: Account, keys: str) -> None:
     assert (0, "") == (status, err)
 
 
+def test_one_version_is_asked_about_as_one(account: Account) -> None:
+    """And no "1 versions"."""
+    with terminal(account, "--limit", "1") as screen:
+        screen.until("Write 1 version? [y/N] ")
+        screen.type("n\n")
+        assert 1 == screen.end()
+
+
 def test_ctrl_c_at_the_question_is_130_and_what_was_listed_stays(account: Account) -> None:
     """The scan of a large account takes an hour; whoever resumes does not do it again."""
     with terminal(account) as screen:

@@ -152,6 +152,16 @@ def test_a_missing_bucket_is_created_first_where_the_configuration_does_not_allo
     )
 
 
+def test_a_build_that_is_not_whole_of_a_version_that_is_not_there_is_brought_too(audit: Audit) -> None:
+    """The configuration may create the bucket: that there is none is not what keeps it out."""
+    audit.add("new", bucket="api", days=5, regions=["eu-west-1"], regions_named="eu-west-1 us-east-1")
+    (ref,) = (ref for ref in audit.world.images if "new" in ref.identifier)
+    tags = dict(audit.world.images[ref].tags)
+    audit.world.tag(ref, {**tags, "hcp-packer-regions": tags.pop("hcp-packer-regions-named")})
+    (row,) = (row for row in audit.rows() if row.how)
+    assert ("there is no bucket api", "packer-publisher backfill aws --bucket api") == (row.reason, row.remedy)
+
+
 def test_an_image_without_tags_that_a_mapping_places_is_missing(audit: Audit, tmp_path: Path) -> None:
     """The commands say where the mapping puts it; where it is listed elsewhere, the mapping may be to blame."""
     audit.mapping = tmp_path / "mapping.yaml"
@@ -202,7 +212,7 @@ def test_an_image_whose_tags_break_a_rule_is_missing_with_the_reason(audit: Audi
     assert [("", "ami-broken-eu-west-1"), ("api", "ami-api-1-eu-west-1")] == sorted(
         (row.bucket, name) for name, row in rows.items()
     )
-    assert "hcp-packer-bucket 'no name' is no bucket name" in rows["ami-broken-eu-west-1"].reason
+    assert rows["ami-broken-eu-west-1"].reason.startswith("hcp-packer-bucket 'no name' is no bucket name")
     assert "bucket api is not allowed by this deployment's configuration" == rows["ami-api-1-eu-west-1"].reason
 
 

@@ -1,8 +1,9 @@
 """Handing a backfill over: a message per version on the functions' own queues, and HCP tells when each is done.
 
 A version is sent once the one before it in its bucket is done, so that at most one of a bucket is under way: numbers
-tell history, no message waits for another's, and none runs out of tries. What was sent is never sent again; what was
-being sent when the process was killed is, unless HCP shows it done, because two messages are harmless, and none is not.
+tell history, no message waits for another's, and none runs out of tries. What was sent is not sent again, unless a
+person says so; what was being sent when the process was killed is, unless HCP shows it done, because two messages are
+harmless, and none is not.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from packer_publisher.backfill.asked import Asked, Place
 from packer_publisher.backfill.journal import Entry, Journal
 from packer_publisher.backfill.listing import Tell, list_scopes, spooling
 from packer_publisher.backfill.prospect import latest_would_move_back, prospect, unlisted
+from packer_publisher.backfill.sums import WRITING
 from packer_publisher.backfill.turns import Held, Turns
 from packer_publisher.backfill.version_items import items_of
 from packer_publisher.backfill.workers import several, workers
@@ -38,8 +39,6 @@ READS = 8
 """How often a version is read until HCP has completed it: its own tests once waited 15 s for that."""
 TROUBLES = 3
 """After so many buckets in trouble, one after the other, the run stops: it can be resumed."""
-WRITING = ("create", "add")
-"""The actions of a plan that write something."""
 
 
 class Reading(Protocol):
@@ -137,6 +136,9 @@ class Backfill:
             except BaseException:
                 self.stop.set()  # before the pool is waited for: what is under way ends, and nothing is begun
                 raise
+        return self._problem()
+
+    def _problem(self) -> str:
         return str(self.trouble) if self.trouble is not None else ""
 
     def pass_over(self, left_out: Collection[str]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from packer_publisher.backfill.sums import LEFT, LEFT_OUT, Sums, action_of, is_failure
+from packer_publisher.backfill.sums import LEFT, LEFT_OUT, WRITING, Sums, action_of, is_failure, is_written
 from packer_publisher.cli.tables import facts, safe
 from packer_publisher.wording import counted, listed
 
@@ -36,16 +36,22 @@ def plan_lines(journal: Journal, found: Sums, left_out: Mapping[str, str], *, wh
         return
     for name, number in journal.buckets():
         actions = Counter(action_of(entry, left_out) for entry in journal.versions(bucket=name))
-        same = actions["unchanged"]
+        same, done = actions["unchanged"], sum(map(is_written, journal.versions(bucket=name)))
+        told = [f"{counted(done, 'version')} done before"] * bool(done)
+        told += [f"{counted(same, 'version')} unchanged"] * bool(same)
         yield ""
-        yield click.style(safe(name), bold=True) + (f"  {counted(same, 'version')} unchanged" if same else "")
+        yield "  ".join([click.style(safe(name), bold=True), *told])
         if name in left_out:
             yield from facts([("left out", left_out[name]), ("what to do", "add --allow-latest-to-move-back")])
-        told = (entry for entry in journal.versions(bucket=name) if action_of(entry, left_out) != "unchanged")
-        for entry in told if whole else islice(told, MOST_LINES):
+        rest = (
+            entry
+            for entry in journal.versions(bucket=name)
+            if action_of(entry, left_out) != "unchanged" and not is_written(entry)
+        )
+        for entry in rest if whole else islice(rest, MOST_LINES):
             yield from _entry_lines(entry, action_of(entry, left_out))
-        if not whole and number - same > MOST_LINES:
-            yield f"  ... and {number - same - MOST_LINES} more; --dry-run prints all"
+        if not whole and number - same - done > MOST_LINES:
+            yield f"  ... and {number - same - done - MOST_LINES} more; --dry-run prints all"
     yield from _other_lines(journal, whole=whole)
     yield ""
     yield f"Plan: {_plan_sum(found)}."
@@ -99,7 +105,7 @@ def json_pieces(
             {"scope": scope.at, "state": state, "images": images, "problem": why}
             for scope, (state, why, images) in journal.scopes().items()
         ],
-        "sums": found.as_json(),
+        "sums": found.as_json(dry_run=dry_run),
         "left_out": dict(left_out),
         "others": [
             {"image": image, "outcome": outcome, "reason": reason, "remedy": remedy}
@@ -147,7 +153,7 @@ def _entry_lines(entry: Entry, action: str) -> Iterator[str]:
         told.append(counted(details.get("artifacts", 0), "artifact"))
     if details.get("channels"):
         told.append(f"channels {listed(list(dict.fromkeys(details['channels'])))}")
-    if action in ("create", "add") and not details.get("completes"):
+    if action in WRITING and not details.get("completes"):
         waits = details.get("waits_for")
         told.append(f"stays open, waits for {listed(waits)}" if waits else "stays open")
     line = f"  {sign} {safe(entry.fingerprint)}  {entry.newest:%Y-%m-%d}  {', '.join(told)}".rstrip()
@@ -189,9 +195,12 @@ def _plan_sum(found: Sums) -> str:
         "create": "to create", "add": "to add to", "unchanged": "unchanged", "cannot": "that cannot be written",
         LEFT: "left to the events", LEFT_OUT: "left out",
     }  # fmt: skip
-    actions = [f"{found.actions[action]} {words[action]}" for action in words if found.actions[action]]
+    left = found.actions - found.written
+    actions = [f"{left[action]} {words[action]}" for action in words if left[action]]
+    if done := found.written.total():
+        actions.append(f"{done} done before")
     new = f" ({found.new_buckets} new)" if found.new_buckets else ""
     return (
         f"{counted(found.buckets, 'bucket')}{new}, {counted(found.versions, 'version')}: {', '.join(actions)}; "
-        f"{counted(found.artifacts, 'artifact')}, about {counted(found.calls, 'registry call')}"
+        f"{counted(found.planned_artifacts, 'artifact')}, about {counted(found.planned_calls, 'registry call')}"
     )

@@ -95,7 +95,7 @@ def _row_lines(row: Row) -> Iterator[str]:
     place = ":".join(filter(None, (safe(row.region), safe(row.identifier))))
     word = f"missing from the {row.missing_from}" if row.missing_from else str(row.verdict)
     where = "  ".join(filter(None, (_version(row), safe(row.component_type))))
-    yield f"  {click.style(word, fg=COLOURS[row.verdict])}  {where}"
+    yield f"  {click.style(word, fg=COLOURS[row.verdict])}  {where}".rstrip()
     yield from facts(
         [("image", place), ("owner", safe(row.owner)), ("why", row.reason), ("what to do", row.remedy.split("; "))],
         indent=6,
