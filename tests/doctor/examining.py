@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from packer_publisher.deadline import Deadline
 from packer_publisher.doctor.run import Examination
 from packer_publisher.examiners import Named, open_examination
 from packer_publisher.finding import Finding, Verdict
@@ -34,9 +33,12 @@ def bad(findings: list[Finding]) -> list[tuple[Verdict, str, str]]:
     ]
 
 
+def only_wrong(findings: list[Finding]) -> Finding:
+    """Return the one finding that says something is wrong; a second one would be a consequence told as a cause."""
+    [found] = [found for found in findings if found.verdict is Verdict.WRONG]
+    return found
+
+
 def said(findings: list[Finding], about: str) -> list[str]:
     """Return what was said about a thing."""
     return [f"{found.verdict}: {found.text}" for found in findings if found.about == about]
-
-
-__all__ = ["Deadline", "bad", "examine", "said"]

@@ -22,14 +22,12 @@ from packer_publisher.finding import Finding, Verdict
 from packer_publisher.image import Platform
 from packer_publisher.intake import receive
 from packer_publisher.local.aws import LocalAWS
-from packer_publisher.local.registry_model import RegistryModel
-from packer_publisher.local.registry_serve import LocalRegistry, local_registry
+from packer_publisher.local.registry_serve import LocalRegistry
 from packer_publisher.runtime import close_publishers
 from packer_publisher.settings import configuration_digest
 from tests.clouds.aws_stand_in import fresh_account_id
 from tests.doctor.aws_deployment import CONFIG, NAME, QUEUEING, READING, STATES, TAGS, Deployment
 from tests.doctor.examining import bad, examine, said
-from tests.switches import setting
 
 REGIONS = ("eu-west-1", "us-east-1")
 
@@ -39,12 +37,6 @@ def local() -> Iterator[LocalAWS]:
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
     with LocalAWS(REGIONS, ("me-south-1",)) as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[LocalRegistry]:
-    with local_registry(RegistryModel(seed=1, switches=setting())) as registry:
-        yield registry
 
 
 @pytest.fixture(scope="module")

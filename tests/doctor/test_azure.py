@@ -15,12 +15,10 @@ from packer_publisher.errors import ConfigurationError
 from packer_publisher.examiners import Named
 from packer_publisher.finding import Finding, Verdict
 from packer_publisher.image import Platform
-from packer_publisher.local.registry_model import RegistryModel
-from packer_publisher.local.registry_serve import LocalRegistry, local_registry
+from packer_publisher.local.registry_serve import LocalRegistry
 from packer_publisher.settings import configuration_digest
-from tests.doctor.examining import bad, examine, said
+from tests.doctor.examining import bad, examine, only_wrong, said
 from tests.doctor.rest_stand_in import Answer, Documents, documents
-from tests.switches import setting
 
 CONFIG = '{"buckets": {"*": {}}}'
 SUB = "11111111-1111-1111-1111-111111111111"
@@ -135,12 +133,6 @@ def deployment() -> dict[str, Answer]:
         QUEUE: {"properties": {"approximateMessageCount": 4}},
         POISON: {"properties": {"approximateMessageCount": 0}},
     }
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[LocalRegistry]:
-    with local_registry(RegistryModel(seed=1, switches=setting())) as registry:
-        yield registry
 
 
 @pytest.fixture
@@ -262,9 +254,8 @@ def test_what_is_wrong_is_named_with_what_mends_it(
     break_it, about, text = BROKEN[case]
     break_it(azure[0])
 
-    findings = look(azure, registry)
+    found = only_wrong(look(azure, registry))
 
-    [found] = [found for found in findings if found.verdict is Verdict.WRONG]
     assert about == found.about
     assert text in found.text
     assert found.remedy

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ast
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -15,20 +14,12 @@ from packer_publisher.clouds import azure_examined_events, azure_examiner, gcp_e
 from packer_publisher.examiners import Named
 from packer_publisher.image import Platform
 from packer_publisher.local.aws import LocalAccount
-from packer_publisher.local.registry_model import RegistryModel
-from packer_publisher.local.registry_serve import LocalRegistry, local_registry
+from packer_publisher.local.registry_serve import LocalRegistry
 from tests.doctor.examining import bad, examine
 from tests.infra import hcl, test_aws_stack
-from tests.switches import setting
 
 ROOT = Path(__file__).parents[2]
 local, account = test_aws_stack.local, test_aws_stack.account  # the fixtures of moto's CloudFormation
-
-
-@pytest.fixture(scope="module")
-def registry() -> Iterator[LocalRegistry]:
-    with local_registry(RegistryModel(seed=1, switches=setting())) as registry:
-        yield registry
 
 
 def test_the_stack_of_aws_is_well(

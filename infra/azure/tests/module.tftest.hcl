@@ -215,11 +215,57 @@ run "both_kinds_of_credentials_are_refused" {
 
   variables {
     hcp = {
+      project_id              = "11111111-1111-1111-1111-111111111111"
+      organization_id         = "22222222-2222-2222-2222-222222222222"
+      workload_provider       = "iam/project/x/service-principal/y/workload-identity-provider/z"
+      workload_audience       = "api://x"
+      client_secret_reference = "https://contoso.vault.azure.net/secrets/hcp"
+    }
+  }
+
+  expect_failures = [var.hcp]
+}
+
+run "a_client_id_without_its_secret_is_refused" {
+  command = plan
+
+  variables {
+    hcp = {
       project_id        = "11111111-1111-1111-1111-111111111111"
       organization_id   = "22222222-2222-2222-2222-222222222222"
       workload_provider = "iam/project/x/service-principal/y/workload-identity-provider/z"
       workload_audience = "api://x"
       client_id         = "x"
+    }
+  }
+
+  expect_failures = [var.hcp]
+}
+
+run "names_in_place_of_hcps_ids_are_refused" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id        = "my-project"
+      organization_id   = "22222222-2222-2222-2222-222222222222"
+      workload_provider = "iam/project/x/service-principal/y/workload-identity-provider/z"
+      workload_audience = "api://x"
+    }
+  }
+
+  expect_failures = [var.hcp]
+}
+
+run "a_provider_that_is_no_resource_name_is_refused" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id        = "11111111-1111-1111-1111-111111111111"
+      organization_id   = "22222222-2222-2222-2222-222222222222"
+      workload_provider = "azure-images"
+      workload_audience = "api://x"
     }
   }
 
@@ -277,6 +323,20 @@ run "private_endpoints_without_a_network_are_refused" {
 
   variables {
     private_endpoints = { subnet_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/spoke/subnets/endpoints" }
+  }
+
+  expect_failures = [var.private_endpoints]
+}
+
+run "a_dns_zone_of_nothing_is_refused" {
+  command = plan
+
+  variables {
+    subnet_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/spoke/subnets/functions"
+    private_endpoints = {
+      subnet_id = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/spoke/subnets/endpoints"
+      dns_zones = { file = [] }
+    }
   }
 
   expect_failures = [var.private_endpoints]

@@ -231,6 +231,17 @@ run "more_bad_values_are_refused" {
   expect_failures = [var.organization_id, var.kms_key]
 }
 
+run "a_version_of_a_key_and_a_projects_number_are_refused" {
+  command = plan
+
+  variables {
+    scope   = { project = "120000000001" }
+    kms_key = "projects/central/locations/europe-west1/keyRings/r/cryptoKeys/k/cryptoKeyVersions/1"
+  }
+
+  expect_failures = [var.scope, var.kms_key]
+}
+
 run "two_scopes_are_refused" {
   command = plan
 
@@ -249,6 +260,64 @@ run "a_folder_without_an_organization_is_refused" {
   }
 
   expect_failures = [var.organization_id]
+}
+
+run "both_kinds_of_credentials_are_refused" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id              = "11111111-1111-1111-1111-111111111111"
+      organization_id         = "22222222-2222-2222-2222-222222222222"
+      workload_provider       = "iam/project/x/service-principal/y/workload-identity-provider/z"
+      client_secret_reference = "projects/central/secrets/hcp/versions/3"
+    }
+  }
+
+  expect_failures = [var.hcp]
+}
+
+run "a_client_id_without_its_secret_is_refused" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id        = "11111111-1111-1111-1111-111111111111"
+      organization_id   = "22222222-2222-2222-2222-222222222222"
+      workload_provider = "iam/project/x/service-principal/y/workload-identity-provider/z"
+      client_id         = "x"
+    }
+  }
+
+  expect_failures = [var.hcp]
+}
+
+run "names_in_place_of_hcps_ids_are_refused" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id        = "my-project"
+      organization_id   = "22222222-2222-2222-2222-222222222222"
+      workload_provider = "iam/project/x/service-principal/y/workload-identity-provider/z"
+    }
+  }
+
+  expect_failures = [var.hcp]
+}
+
+run "a_provider_that_is_no_resource_name_is_refused" {
+  command = plan
+
+  variables {
+    hcp = {
+      project_id        = "11111111-1111-1111-1111-111111111111"
+      organization_id   = "22222222-2222-2222-2222-222222222222"
+      workload_provider = "gcp-images"
+    }
+  }
+
+  expect_failures = [var.hcp]
 }
 
 run "no_credentials_are_refused" {
