@@ -186,6 +186,68 @@ def test_azure_takes_a_kept_message_for_no_error() -> None:
     assert "has 'RetryLater'" in azure_queries()["errors"]
 
 
+# As the host has written them, in public logs: of a message that is tried, and of one that is given up.
+TRIED = "Trigger Details: MessageId: b93dfa1b-373b-4b43, DequeueCount: 41, InsertedOn: 2026-10-31T00:36:16.000+00:00"
+OLDER = "Trigger Details: MessageId: b00a86dc-298d-4cd2, DequeueCount: 1, InsertionTime: 1/18/2019 3:28:51 AM +00:00"
+GIVEN_UP = "Message has reached MaxDequeueCount of 200. Moving message to queue 'images-poison'."
+
+
+def test_azure_knows_the_hosts_lines() -> None:
+    """How old a message is stands in them, and nowhere else."""
+    begins = {name: re.findall(r"Message startswith '([^']+)'", query) for name, query in azure_queries().items()}
+    assert ["Trigger Details:"] == [text for text in begins["oldest-message"] if TRIED.startswith(text)]
+    assert [text for text in begins["poison-messages"] if GIVEN_UP.startswith(text)]
+    (pattern,) = re.findall(r"extract\('([^']+)', 1, Message\)", azure_queries()["oldest-message"])
+    ages = [found[1] for line in (TRIED, OLDER) if (found := re.search(pattern, line))]
+    assert ["2026-10-31T00:36:16.000+00:00", "1/18/2019 3:28:51 AM +00:00"] == ages
+
+
+def test_azure_compares_as_its_alerts_mean_it() -> None:
+    """One line too many, a number too high, no line where there should be some."""
+    shapes = {}
+    for name, alert in members(local(AZURE, "alerts")).items():
+        about = members(alert)
+        shapes[name] = tuple(str(literal(about[key])) for key in ("aggregation", "operator", "measure"))
+        assert {"PT1H": True, "P1D": name == "oldest-waiting-version"}[str(literal(about["window"]))]
+    many, high = ("Count", "GreaterThan", "None"), ("Maximum", "GreaterThan", "seconds")
+    assert {
+        "rejected-images": many,
+        "oldest-waiting-version": high,
+        "oldest-message": high,
+        "poison-messages": many,
+        "errors": many,
+        "no-sweep": ("Count", "LessThan", "None"),
+    } == shapes
+    assert "1" == members(members(local(AZURE, "alerts"))["no-sweep"])["threshold"]
+
+
+def test_azure_counts_the_dead_letters_of_its_own_subscription() -> None:
+    """By the name that Event Grid has for them."""
+    alert = AZURE.one("resource", "azurerm_monitor_metric_alert", "dead_letters")
+    criteria = alert.one("criteria")
+    assert ("Microsoft.EventGrid/systemTopics", "DeadLetteredCount", "Total", "GreaterThan", "0") == tuple(
+        criteria.attributes[key].strip('"')
+        for key in ("metric_namespace", "metric_name", "aggregation", "operator", "threshold")
+    )
+    assert (
+        "[azurerm_eventgrid_system_topic_event_subscription.images.name]"
+        == criteria.one("dimension").attributes["values"]
+    )
+
+
+def test_alerts_reach_somebody() -> None:
+    """Every one of them those who are named."""
+    for kind in ("log", "metric"):
+        policy = GOOGLE.one("resource", "google_monitoring_alert_policy", kind)
+        assert "var.notification_channels" == policy.attributes["notification_channels"]
+    query = AZURE.one("resource", "azurerm_monitor_scheduled_query_rules_alert_v2", "log").one("dynamic", "action")
+    metric = AZURE.one("resource", "azurerm_monitor_metric_alert", "dead_letters").one("dynamic", "action")
+    assert "action.value" == query.one("content").attributes["action_groups"]
+    assert "[var.action_group_ids]" in query.attributes["for_each"]
+    assert "action.value" == metric.one("content").attributes["action_group_id"]
+    assert "var.action_group_ids" == metric.attributes["for_each"]
+
+
 def test_azure_takes_what_the_host_warns_of_for_no_error() -> None:
     """It sends exceptions along with warnings, and those are rows of the same table."""
     assert "| where isnull(SeverityLevel) or SeverityLevel >= 3 |" in azure_queries()["errors"]

@@ -117,6 +117,11 @@ def test_azures_queue_worker_may_do_what_the_host_does_with_messages() -> None:
     assert [f"{queues}/messages/{each}" for each in what] == texts(role["data_actions"])
 
 
+def app_settings() -> dict[str, str]:
+    """Return the settings that every deployment of the app has, as they are written."""
+    return members("{" + APP.attributes["app_settings"].partition("\n    {")[2].rpartition("}")[0] + "}")
+
+
 def test_azures_storage_has_no_key_and_none_is_used() -> None:
     """Neither by the host, nor by the trigger, nor for the package."""
     closed = {
@@ -130,7 +135,7 @@ def test_azures_storage_has_no_key_and_none_is_used() -> None:
     assert closed == values(STORAGE, *closed)
     assert "UserAssignedIdentity" == literal(APP.attributes["storage_authentication_type"])
     assert "storage_access_key" not in APP.attributes
-    settings = members("{" + APP.attributes["app_settings"].partition("\n    {")[2].rpartition("}")[0] + "}")
+    settings = app_settings()
     assert '""' == settings["AzureWebJobsStorage"], "the provider puts a connection string there, unless it is named"
     for connection in ("AzureWebJobsStorage", "PUBLISHER_STORAGE"):
         assert '"managedidentity"' == settings[f"{connection}__credential"]
@@ -138,6 +143,23 @@ def test_azures_storage_has_no_key_and_none_is_used() -> None:
     assert "azurerm_storage_account.publisher.name" == settings["AzureWebJobsStorage__accountName"]
     assert "azurerm_storage_account.publisher.primary_queue_endpoint" == settings["PUBLISHER_STORAGE__queueServiceUri"]
     assert "azurerm_storage_queue.events.name" == settings["PUBLISHER_QUEUE"]
+
+
+def test_azures_function_is_who_it_is_meant_to_be() -> None:
+    """To Azure, to HCP and to its own log, whose lines are sent one and all; nobody comes in."""
+    settings = app_settings()
+    assert "local.identity.client_id" == settings["AZURE_CLIENT_ID"], "no identity is the default one"
+    assert "data.azurerm_subscription.current.subscription_id" == settings["AZURE_SUBSCRIPTION_ID"]
+    told = '"ClientId=${local.identity.client_id};Authorization=AAD"'
+    assert told == settings["APPLICATIONINSIGHTS_AUTHENTICATION_STRING"]
+    sampling = "AzureFunctionsJobHost__logging__applicationInsights__samplingSettings__isEnabled"
+    assert '"false"' == settings[sampling], "alerts count lines"
+    insights = AZURE.one("resource", "azurerm_application_insights", "publisher")
+    closed = {"sampling_percentage": 100, "local_authentication_disabled": True}
+    assert closed == values(insights, *closed)
+    closed = {"https_only": True, "webdeploy_publish_basic_authentication_enabled": False}
+    assert closed == values(APP, *closed)
+    assert {"ip_restriction_default_action": "Deny"} == values(APP.one("site_config"), "ip_restriction_default_action")
 
 
 def test_azure_lets_event_grid_through_the_firewall() -> None:
