@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
-from infra.aws.compile import FORWARDER, TEMPLATE, as_text, compiled, find_program, released
+from infra.aws.compile import AWS, FORWARDER, TEMPLATE, as_text, compiled, find_program, released
+
+from packer_publisher.local.server import serving
+from tests.deploy.stack_stand_in import StackStandIn
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,6 +70,66 @@ def test_a_parameters_file_that_is_missing_is_an_error() -> None:
         assert status == done.returncode
         assert ("HcpWorkloadProvider" in done.stdout) is (status == 0)
         assert ('Value not found at "file" source' in done.stdout + done.stderr) is (status == 1)
+
+
+def deploy(place: Path, stand_in: StackStandIn, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run the README's command in a checkout of its own, with an empty archive."""
+    program = find_program()
+    assert program is not None
+    shutil.copy(ROOT / "serverless.yml", place)
+    shutil.copytree(AWS, place / "infra" / "aws", ignore=shutil.ignore_patterns("terraform"))
+    (place / "build").mkdir()
+    (place / "build" / "aws.zip").write_bytes(b"PK\x05\x06" + bytes(18))
+    environment = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(place),
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "SLS_AWS_MONITORING_FREQUENCY": "10",
+        "SLS_NOTIFICATIONS_MODE": "off",
+        "SLS_TELEMETRY_DISABLED": "1",
+    }
+    with serving(stand_in.app) as address:
+        return subprocess.run(
+            [str(program), "deploy", "--region", "eu-west-1", *options],
+            cwd=place,
+            env=environment | {"AWS_ENDPOINT_URL": address},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+
+def test_one_command_makes_the_stack_that_is_not_there_yet(tmp_path: Path, template: dict[str, Any]) -> None:
+    """A bucket first, then all of it; each request takes the parameters, although the bucket needs none of them."""
+    stand_in = StackStandIn()
+    (tmp_path / "tags.json").write_text('{"team": "platform"}', "utf-8")
+    done = deploy(tmp_path, stand_in, "--param=parameters=infra/aws/parameters.example.json", "--param=tags=tags.json")
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    first, whole = stand_in.asked
+    assert ("CreateStack", "UpdateStack") == (first.action, whole.action)
+    assert {"packer-publisher"} == {first.name, whole.name}
+    assert ((), ()) == (first.refused, whole.refused)
+    assert {"AWS::S3::Bucket", "AWS::S3::BucketPolicy"} == {each["Type"] for each in first.template["Resources"].values()}
+    assert set(template["Resources"]) == set(whole.template["Resources"])
+    listed = json.loads((AWS / "parameters.example.json").read_text("utf-8"))
+    assert {each["ParameterKey"]: each["ParameterValue"] for each in listed} == first.parameters == whole.parameters
+    assert {"STAGE": "prod", "team": "platform"} == first.tags == whole.tags
+    assert [True] == [name.endswith("/aws.zip") for name in stand_in.objects if not name.endswith(".json")]
+
+
+def test_what_cannot_be_right_is_refused_before_the_bucket_is_there(tmp_path: Path) -> None:
+    """And the sentence reaches whoever deploys: here nobody says who the function is to HCP."""
+    stand_in = StackStandIn()
+    given = [{"ParameterKey": "Configuration", "ParameterValue": "publisher.json"}]
+    (tmp_path / "aws.json").write_text(json.dumps(given), "utf-8")
+    done = deploy(tmp_path, stand_in, "--param=parameters=aws.json")
+
+    assert 1 == done.returncode
+    assert "Say who the function is to HCP: HcpWorkloadProvider" in done.stdout + done.stderr
+    assert ["CreateStack"] == [each.action for each in stand_in.asked]
+    assert {} == stand_in.objects
 
 
 def test_serverless_3_compiles_the_same() -> None:
