@@ -86,7 +86,9 @@ class StackStandIn:
     def _stacks(self, form: dict[str, str]) -> Response:
         if not self.asked:
             return _refused(f"Stack with id {form['StackName']} does not exist")
-        outputs = f"<member><OutputKey>ServerlessDeploymentBucketName</OutputKey><OutputValue>{BUCKET}</OutputValue></member>"
+        outputs = (
+            f"<member><OutputKey>ServerlessDeploymentBucketName</OutputKey><OutputValue>{BUCKET}</OutputValue></member>"
+        )
         name = self.asked[-1].name
         status = "CREATE_COMPLETE" if len(self.asked) == 1 else "UPDATE_COMPLETE"
         stack = (
@@ -128,7 +130,9 @@ def _identifier(name: str) -> str:
 
 
 def _answered(action: str, inner: str) -> Response:
-    return Response(f"<{action}Response><{action}Result>{inner}</{action}Result></{action}Response>", media_type="text/xml")
+    return Response(
+        f"<{action}Response><{action}Result>{inner}</{action}Result></{action}Response>", media_type="text/xml"
+    )
 
 
 def _refused(message: str) -> Response:

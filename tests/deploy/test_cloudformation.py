@@ -111,7 +111,9 @@ def test_one_command_makes_the_stack_that_is_not_there_yet(tmp_path: Path, templ
     assert ("CreateStack", "UpdateStack") == (first.action, whole.action)
     assert {"packer-publisher"} == {first.name, whole.name}
     assert ((), ()) == (first.refused, whole.refused)
-    assert {"AWS::S3::Bucket", "AWS::S3::BucketPolicy"} == {each["Type"] for each in first.template["Resources"].values()}
+    assert {"AWS::S3::Bucket", "AWS::S3::BucketPolicy"} == {
+        each["Type"] for each in first.template["Resources"].values()
+    }
     assert set(template["Resources"]) == set(whole.template["Resources"])
     listed = json.loads((AWS / "parameters.example.json").read_text("utf-8"))
     assert {each["ParameterKey"]: each["ParameterValue"] for each in listed} == first.parameters == whole.parameters

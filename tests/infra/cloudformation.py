@@ -67,6 +67,25 @@ def decided(template: Template, given: Mapping[str, str], pseudo: Mapping[str, s
     return {key: value for key, value in left.items() if key not in ("Conditions", "Rules")}
 
 
+def worth(node: Any, values: Mapping[str, str]) -> Any:
+    """Return what a value of a template comes to; ``values`` are those of parameters and pseudo parameters."""
+    if not isinstance(node, Mapping):
+        return node
+    ((name, inner),) = node.items()
+    match name:
+        case "Ref":
+            return values[inner]
+        case "Fn::Sub":
+            text, own = (inner, {}) if isinstance(inner, str) else inner
+            known = {**values, **{key: worth(value, values) for key, value in own.items()}}
+            return re.sub(r"\$\{([\w:]+)\}", lambda found: str(known[found[1]]), text)
+        case "Fn::Split":
+            return worth(inner[1], values).split(inner[0])
+        case "Fn::Select":
+            return worth(inner[1], values)[inner[0]]
+    raise AssertionError(f"{name} is not known here")
+
+
 def every(node: object, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], object]]:
     """Yield each value of a template with its path, the whole first."""
     yield path, node
@@ -107,7 +126,7 @@ def _true(body: Any, values: Mapping[str, str], conditions: Mapping[str, bool]) 
     ((name, inner),) = body.items()
     match name:
         case "Fn::Equals":
-            first, second = (values[side["Ref"]] if isinstance(side, Mapping) else side for side in inner)
+            first, second = (worth(side, values) for side in inner)
             return bool(first == second)
         case "Fn::Not":
             return not _true(inner[0], values, conditions)

@@ -12,7 +12,7 @@ from packer_publisher.credential_settings import Workload, read_credential_setti
 from packer_publisher.document import find_document
 from packer_publisher.secret_reference import SecretsManagerSecret, SystemsManagerParameter
 from packer_publisher.settings import Settings
-from tests.infra.cloudformation import AWS, decided, read_template, refusals, statements
+from tests.infra.cloudformation import AWS, decided, read_template, refusals, statements, worth
 
 TEMPLATE = read_template("template.json")
 FORWARDER = read_template("forwarder.yml")
@@ -48,6 +48,8 @@ REFUSED = [
     ({"Configuration": "publisher.yaml"}, "Configuration: must be a configuration document in JSON"),
     ({"Configuration": "{" + " " * 3000 + "}"}, "of at most 3,000 characters (PUBLISHER_CONFIG)"),
     ({"HcpWorkloadProvider": "my-provider"}, "(PUBLISHER_WORKLOAD_PROVIDER)"),
+    ({"HcpWorkloadProvider": PROVIDER + "-*-*"}, "(PUBLISHER_WORKLOAD_PROVIDER)"),
+    ({"HcpWorkloadProvider": PROVIDER.replace("packer-publisher", "*")}, "(PUBLISHER_WORKLOAD_PROVIDER)"),
     ({"HcpWorkloadProvider": ""}, "Say who the function is to HCP: HcpWorkloadProvider (no secret needed), or"),
     ({"HcpClientId": "4aBc", "HcpClientSecretArn": SECRET}, "Set HcpWorkloadProvider or HcpClientSecretArn, not both."),
     ({"HcpClientId": "4aBc"}, "HcpClientId needs HcpClientSecretArn, the place of its secret."),
@@ -68,6 +70,10 @@ REFUSED = [
     ({"RoleName": "my role"}, "RoleName: must be 1 to 64"),
     ({"FunctionName": "my function"}, "FunctionName: must be 1 to 64"),
     ({"PermissionsBoundaryArn": "boundary"}, "PermissionsBoundaryArn: must be the ARN of an IAM policy"),
+    (
+        {"PermissionsBoundaryArn": "arn:aws:iam::*:policy/b*"},
+        "PermissionsBoundaryArn: must be the ARN of an IAM policy",
+    ),
     ({"SubnetIds": "subnet-0a1b2c3d"}, "SubnetIds and SecurityGroupIds go together."),
     ({"SecurityGroupIds": "sg-0a1b2c3d"}, "SubnetIds and SecurityGroupIds go together."),
     ({"SubnetIds": "subnet-0a1b2c3d, subnet-1a1b2c3d", "SecurityGroupIds": "sg-0a1b2c3d"}, "no spaces between"),
@@ -120,6 +126,7 @@ ACCEPTED: list[dict[str, str]] = [
     {"HttpsProxy": "http://proxy.example:3128", "NoProxy": "localhost,.example,10.0.0.0/8", "CaBundle": "/opt/ca.pem"},
     {"CaLayerArn": "arn:aws:lambda:eu-west-1:123456789012:layer:ca:3", "CaBundle": "/opt/ca.pem"},
     {"KmsKeyArn": KEY, "PermissionsBoundaryArn": "arn:aws:iam::aws:policy/PowerUserAccess", "RolePath": "/a/b/"},
+    {"HcpWorkloadProvider": f"{PROVIDER}-*", "PermissionsBoundaryArn": "arn:aws-us-gov:iam::*:policy/team/boundary"},
 ]
 
 
@@ -127,11 +134,8 @@ ACCEPTED: list[dict[str, str]] = [
 def test_a_good_value_is_taken(given: dict[str, str]) -> None:
     """In all partitions, and with the function's own settings read without a complaint."""
     assert [] == refusals(TEMPLATE, LEAST | given)
-    values = defaults() | LEAST | given
-    own = {
-        name: value if isinstance(value, str) else values.get(value["Ref"], "https://queue.example/")
-        for name, value in environment(**given).items()
-    }
+    values = {"Events": "https://queue.example/", "AWS::AccountId": "123456789012"} | defaults() | LEAST | given
+    own = {name: worth(value, values) for name, value in environment(**given).items()}
     own["AWS_LAMBDA_FUNCTION_NAME"] = "packer-publisher"
     asked = read_credential_settings(own)
     match asked:
@@ -196,6 +200,46 @@ def test_an_option_brings_its_variables_and_permissions(
         name: found[name] for name in variables
     }
     assert ["images", "queue", "logs", *added] == policies(**given)
+
+
+def test_a_star_is_the_account_of_each_stack() -> None:
+    """One set of values serves a StackSet over many accounts: a provider and a boundary for each, by its id."""
+    given = {"HcpWorkloadProvider": f"{PROVIDER}-*", "PermissionsBoundaryArn": "arn:aws:iam::*:policy/team/boundary"}
+    own = {name: value.replace("*", "210987654321") for name, value in given.items()}
+    values = defaults() | LEAST | {"AWS::AccountId": "123456789012"}
+
+    def found(told: dict[str, str]) -> tuple[str, str]:
+        role = decided(TEMPLATE, LEAST | told)["Resources"]["Role"]["Properties"]
+        both = environment(**told)["PUBLISHER_WORKLOAD_PROVIDER"], role["PermissionsBoundary"]
+        return worth(both[0], values | told), worth(both[1], values | told)
+
+    wanted = (f"{PROVIDER}-123456789012", "arn:aws:iam::123456789012:policy/team/boundary")
+    assert wanted == found(given)
+    assert tuple(own.values()) == found(own)
+    assert "PermissionsBoundary" not in decided(TEMPLATE, LEAST)["Resources"]["Role"]["Properties"]
+    forwarder = {"HomeRegion": "eu-west-1", "PermissionsBoundaryArn": given["PermissionsBoundaryArn"]}
+    made = decided(FORWARDER, forwarder, {"AWS::Region": "us-west-2"})["Resources"]["Role"]["Properties"]
+    assert wanted[1] == worth(made["PermissionsBoundary"], values | forwarder)
+
+
+def test_the_key_of_a_secret_is_used_in_the_secrets_region() -> None:
+    """A secret need not lie in the home region; its service, and no other, may ask for the key."""
+    (condition,) = (each["Condition"] for _, each in statements(TEMPLATE) if each.get("Sid") == "KeyOfThisSecret")
+    asked = condition["StringLike"]["kms:ViaService"]
+    values = defaults() | {"HcpClientSecretArn": SECRET}
+    assert ["secretsmanager.us-gov-west-1.*", "ssm.us-gov-west-1.*"] == [worth(each, values) for each in asked]
+
+
+def test_the_forwarders_queue_takes_a_key_of_its_own_region() -> None:
+    """One id serves all regions where it is that of a multi-region key."""
+    given = {"HomeRegion": "eu-west-1", "KmsKeyId": "mrk-0a1b2c3d"}
+    pseudo = {"AWS::Partition": "aws", "AWS::Region": "us-west-2", "AWS::AccountId": "123456789012"}
+    assert [] == refusals(FORWARDER, given)
+    queue = decided(FORWARDER, given, pseudo)["Resources"]["DeadLetters"]["Properties"]
+    assert "arn:aws:kms:us-west-2:123456789012:key/mrk-0a1b2c3d" == worth(queue["KmsMasterKeyId"], given | pseudo)
+    assert "SqsManagedSseEnabled" not in queue
+    (said,) = refusals(FORWARDER, given | {"KmsKeyId": "alias/mine"})
+    assert "KmsKeyId: must be the id of a KMS key, not its ARN and no alias" == said
 
 
 def test_the_secret_and_the_keys_are_allowed_by_their_own_arn() -> None:

@@ -7,6 +7,7 @@ import re
 from typing import Any
 
 import pytest
+from botocore.session import Session
 from cfnlint.api import ManualArgs, lint
 from infra.aws.compile import BODY_LIMIT, FORWARDER, FORWARDERS, as_text, read, stack_set
 from infra.aws.tables import REASONS
@@ -155,6 +156,35 @@ def test_no_partition_region_or_account_is_written_out(name: str) -> None:
             assert "arn:aws" not in text or "arn:aws[a-z-]*:" in text
         elif path[-1] not in ("Description", "ConstraintDescription"):
             assert not re.search(r"arn:aws|amazonaws\.com\.cn|\b[a-z]{2}-[a-z]+-\d\b|\b\d{12}\b", text), path
+
+
+def test_what_an_account_has_once_is_named_after_its_region() -> None:
+    """Where the whole stack, or a forwarder, goes to several regions: roles and dashboards are an account's.
+
+    Only the function's role has the very name that it is given, because HCP is told of it first; docs/aws.md says so.
+    """
+    names = {
+        (name, kind): each["Properties"][kind]
+        for name in RUNNING
+        for each in read_template(name)["Resources"].values()
+        for kind in ("RoleName", "DashboardName")
+        if kind in each["Properties"]
+    }
+    assert {
+        ("template.json", "RoleName"): {"Ref": "RoleName"},
+        ("template.json", "DashboardName"): {"Fn::Sub": "${FunctionName}-${AWS::Region}"},
+        ("forwarder.yml", "RoleName"): {"Fn::Sub": "${RoleName}-${AWS::Region}"},
+    } == names
+    pattern = re.compile(read_template("forwarder.yml")["Parameters"]["RoleName"]["AllowedPattern"])
+    session = Session()
+    regions = [
+        region
+        for partition in session.get_available_partitions()
+        for region in session.get_available_regions("ec2", partition)
+    ]
+    longest = max(len("-" + region) for region in regions)
+    assert pattern.fullmatch("x" * (64 - longest - 2)), "IAM takes 64 characters"
+    assert not pattern.fullmatch("x" * (64 - longest + 1))
 
 
 def test_messages_and_dead_letters_are_encrypted_and_kept_for_two_weeks() -> None:
