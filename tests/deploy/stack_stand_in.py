@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 from xml.sax.saxutils import escape
 
@@ -140,5 +139,5 @@ def _refused(message: str) -> Response:
     return Response(f"<ErrorResponse>{error}</ErrorResponse>", 400, media_type="text/xml")
 
 
-def _unknown(form: dict[str, Any]) -> Response:
+def _unknown(form: dict[str, str]) -> Response:
     return _refused(f"{form['Action']} is not known here")
