@@ -181,9 +181,10 @@ def read_text(text: str, source: str, *, yaml: bool, numbered: bool = False) -> 
     return Document(source, root)
 
 
-def to_json(document: Document) -> str:
+def to_json(document: Document, *, one_line: bool = False) -> str:
     """Return a document as the JSON that packaging puts beside a function: every scalar stays text."""
-    return json.dumps(document.root, indent=2, ensure_ascii=False) + "\n"
+    indent, separators = (None, (",", ":")) if one_line else (2, None)
+    return json.dumps(document.root, indent=indent, separators=separators, ensure_ascii=False) + "\n"
 
 
 def _read_json(text: str, source: str) -> Any:

@@ -143,6 +143,14 @@ def test_config_json_is_what_packaging_puts_beside_a_function(tmp_path: Path) ->
     assert (0, {"buckets": {"web": {"quiet": "1h"}}}, "") == (found.exit_code, json.loads(found.stdout), found.stderr)
 
 
+def test_config_json_goes_on_one_line_into_a_variable_or_a_template(tmp_path: Path) -> None:
+    """The same document, as short as it can be."""
+    path = tmp_path / "publisher.yaml"
+    path.write_text("buckets:\n  web: {quiet: 1h, expects: aws azure}\n")
+    found = run("config", "json", "--one-line", str(path))
+    assert (0, '{"buckets":{"web":{"quiet":"1h","expects":"aws azure"}}}\n') == (found.exit_code, found.stdout)
+
+
 def test_config_schema_prints_the_shipped_schema() -> None:
     """Byte for byte."""
     assert schema() == run("config", "schema").stdout

@@ -119,7 +119,7 @@ def _fits(value: str, declaration: Mapping[str, Any]) -> bool:
         return False
     pattern = declaration.get("AllowedPattern")
     parts = value.split(",") if declaration["Type"] == "CommaDelimitedList" else [value]
-    return pattern is None or all(re.search(pattern, part) for part in parts)
+    return pattern is None or all(re.fullmatch(pattern, part) for part in parts)  # the whole value, in Java, too
 
 
 def _true(body: Any, values: Mapping[str, str], conditions: Mapping[str, bool]) -> bool:

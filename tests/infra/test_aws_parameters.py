@@ -9,7 +9,7 @@ import pytest
 
 from packer_publisher.configuration import read_configuration
 from packer_publisher.credential_settings import Workload, read_credential_settings
-from packer_publisher.document import find_document
+from packer_publisher.document import find_document, to_json
 from packer_publisher.secret_reference import SecretsManagerSecret, SystemsManagerParameter
 from packer_publisher.settings import Settings
 from tests.infra.cloudformation import AWS, decided, read_template, refusals, statements, worth
@@ -28,6 +28,8 @@ LEAST = {
     "Configuration": '{"buckets": {"web": {}}}',
     "HcpWorkloadProvider": PROVIDER,
 }
+DOCUMENT = find_document('{"buckets": {"web": {"expects": "aws azure"}, "team-*": {"create_buckets": "true"}}}')
+"""A document as `packer-publisher config json` reads it, to be printed with and without --one-line."""
 CLIENT = {"HcpWorkloadProvider": "", "HcpClientId": "4aBc", "HcpClientSecretArn": SECRET}
 
 
@@ -118,6 +120,8 @@ ACCEPTED: list[dict[str, str]] = [
     CLIENT | {"HcpClientId": ""},
     CLIENT | {"HcpClientSecretArn": "arn:aws:ssm:eu-west-1:123456789012:parameter/packer/hcp"},
     {"Configuration": "publisher.json"},
+    {"Configuration": to_json(DOCUMENT)},
+    {"Configuration": to_json(DOCUMENT, one_line=True)},
     {"HcpWorkloadProvider": "", "Registry": "off"},
     {"Regions": "eu-west-1 us-gov-west-1, ap-southeast-2"},
     {"Expects": "aws azure-arm.ubuntu gce"},

@@ -14,7 +14,7 @@ variable "bucket" {
 }
 
 variable "configuration" {
-  description = "The configuration document in JSON, as `packer-publisher config json FILE` prints it, or the name of a file in the archive, like publisher.json."
+  description = "The configuration document in JSON, as `packer-publisher config json --one-line FILE` prints it, or the name of a file in the archive, like publisher.json."
   type        = string
 
   validation {

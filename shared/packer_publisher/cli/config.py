@@ -44,10 +44,11 @@ def schema() -> None:
 
 @config.command(name="json")
 @FILE
-def as_json(file: Path) -> None:
+@click.option("--one-line", is_flag=True, help="As short as it can be, for PUBLISHER_CONFIG and templates' parameters.")
+def as_json(file: Path, one_line: bool) -> None:
     """Check FILE and print it as JSON, as packaging puts it beside a function."""
     document, _ = _read(file)
-    click.echo(to_json(document), nl=False)
+    click.echo(to_json(document, one_line=one_line), nl=False)
 
 
 def _read(file: Path) -> tuple[Document, tuple[BucketRule, ...]]:
