@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from tests.clouds.aws_stand_in import fresh_account_id
-from tests.infra.cloudformation import AWS, read_template
+from tests.infra.cloudformation import AWS, as_list, read_template
 
 from packer_publisher.clouds.aws_events import read_event
 from packer_publisher.local.aws import LocalAWS
@@ -138,6 +138,20 @@ def test_only_these_rules_may_write_to_the_queues() -> None:
         source["Fn::GetAtt"][0] for source in sources
     }
     assert ("Deny", {"Bool": {"aws:SecureTransport": "false"}}) == (clear["Effect"], clear["Condition"])
+    assert ["sqs:SendMessage", "sqs:ReceiveMessage"] == clear["Action"]
+    assert "*" == clear["Principal"]
+
+
+@pytest.mark.parametrize("name", ["template.json", "forwarder.yml"])
+def test_every_queue_has_the_policy(name: str) -> None:
+    """Each statement is about each queue, and stands on it: EventBridge gives up its dead letters there, too."""
+    resources = read_template(name)["Resources"]
+    queues = {key for key, each in resources.items() if each["Type"] == "AWS::SQS::Queue"}
+    policy = resources["FromEventBridge"]["Properties"]
+
+    assert queues == {each["Ref"] for each in policy["Queues"]}
+    for statement in policy["PolicyDocument"]["Statement"]:
+        assert queues == {each["Fn::GetAtt"][0] for each in as_list(statement["Resource"])}
 
 
 def test_the_queue_rests_and_keeps() -> None:
@@ -160,6 +174,7 @@ def test_lambda_reports_record_by_record() -> None:
     function = RESOURCES["PublishLambdaFunction"]["Properties"]
 
     assert {"Fn::GetAtt": ["Events", "Arn"]} == mapping["EventSourceArn"]
+    assert {"Fn::GetAtt": ["PublishLambdaFunction", "Arn"]} == mapping["FunctionName"]
     assert (5, {"MaximumConcurrency": 2}) == (mapping["BatchSize"], mapping["ScalingConfig"])
     assert ["ReportBatchItemFailures"] == mapping["FunctionResponseTypes"]
     assert ("python3.13", ["arm64"]) == (function["Runtime"], function["Architectures"])

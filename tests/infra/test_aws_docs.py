@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shlex
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
 
 import pytest
+from botocore.session import Session
 from infra.aws.costs import ASSUMED, PRICES, costs, per_day
 from infra.aws.tables import PAGE, REASONS, renewed, role_statements
 
@@ -45,9 +51,96 @@ def test_every_parameter_and_output_that_is_named_exists() -> None:
         for part in ("Parameters", "Outputs", "Resources")
         for name in read_template(file).get(part, ())
     }
-    named = set(re.findall(r"\b([A-Z][A-Za-z]+)=", TEXT)) | set(re.findall(r"`([A-Z][a-z]+[A-Z][A-Za-z]+)`", TEXT))
+    keys = {"OrganizationalUnitIds", "Enabled", "RetainStacksOnAccountRemoval"}  # CloudFormation's: see the commands
+    text = re.sub(r"ParameterKey=(\w+),ParameterValue=", r"\1=", re.sub(r"```.*?```", "", TEXT, flags=re.DOTALL))
+    named = set(re.findall(r"\b([A-Z][A-Za-z]+)=", text)) - keys | set(
+        re.findall(r"`([A-Z][a-z]+[A-Z][A-Za-z]+)`", text)
+    )
     assert {"Paused", "Registry", "HomeRegion", "CaLayerArn"} <= named
     assert {"FailedInvocations", "SecureString"} >= named - known
+
+
+COMMANDS = [
+    shlex.split(line.replace("\\\n", " "))
+    for line in re.findall(r"(?:^    |`)(aws [a-z](?:[^`\n\\]|\\\n)+)", TEXT, re.MULTILINE)
+]
+GLOBAL = {"--region", "--query", "--output", "--profile"}
+OF_THE_TOOL = {
+    # What the AWS command line adds to the API: `aws cloudformation deploy help`, `aws logs tail help`.
+    ("cloudformation", "deploy"): {
+        "--stack-name",
+        "--template-file",
+        "--capabilities",
+        "--parameter-overrides",
+        "--tags",
+    },
+    ("logs", "tail"): {"--since", "--filter-pattern"},
+    ("s3", "cp"): set(),
+    ("cloudformation", "delete-stack-instances"): {"--no-retain-stacks"},  # of a member that is yes or no
+}
+
+
+def dashed(name: str) -> str:
+    """Return a name of the API as the command line spells it."""
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "-", name).lower()
+
+
+def shorthand(value: str) -> Iterator[str]:
+    """Yield the keys of a structure as the command line takes it: ``Key=value,Other=value``."""
+    if not value.startswith(("file://", "{", "[")):
+        yield from re.findall(r"(?:^|,)([A-Za-z]+)=", value)
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: "-".join(command[1:3]))
+def test_every_aws_command_can_be_given(command: list[str]) -> None:
+    """The operation exists, and so do its options and the keys of what they take; no required one is left out.
+
+    A command in the middle of a sentence may be short of options.
+    """
+    _, service, verb, *rest = command
+    options = {word for word in rest if word.startswith("--")}
+    own = OF_THE_TOOL.get((service, verb), set())
+    if service == "s3" or (service, verb) in (("cloudformation", "deploy"), ("logs", "tail")):
+        assert options <= own | GLOBAL
+        return
+    model = Session().get_service_model(service)
+    operations = {dashed(name): name for name in model.operation_names}
+    assert verb in operations
+    shape: Any = model.operation_model(operations[verb]).input_shape
+    members = {"--" + dashed(name): member for name, member in shape.members.items()}
+    assert options <= set(members) | own | GLOBAL
+    if f"    aws {service} {verb}" in TEXT:
+        assert {"--" + dashed(name) for name in shape.required_members} <= options
+    for option, value in pairwise(rest):
+        member = members.get(option)
+        if member is not None and member.type_name in ("structure", "list"):
+            structure = getattr(member, "member", member)
+            assert set(shorthand(value)) <= set(getattr(structure, "members", ()))
+
+
+def test_the_commands_are_found() -> None:
+    """Those of a block and those of a sentence; a file that one names is there, or is a release's or the reader's."""
+    verbs = {tuple(command[1:3]) for command in COMMANDS}
+    assert {("cloudformation", "deploy"), ("cloudformation", "create-stack-set"), ("sqs", "purge-queue")} <= verbs
+    assert 15 <= len(COMMANDS)
+    named = {word.rpartition("//")[2] for command in COMMANDS for word in command if re.search(r"\.(json|yml)$", word)}
+    there = {path.name for path in (ROOT / "infra" / "aws").iterdir()}
+    assert {"accounts.json"} == {name for name in named if name.rpartition("/")[2] not in there}
+    assert all((ROOT / name).exists() for name in named if "/" in name)
+
+
+def test_the_policy_of_a_key_is_what_its_services_need() -> None:
+    """EventBridge for queues, without a condition that it cannot meet; the log group by its name."""
+    (policy,) = [json.loads(text) for text in re.findall(r"```json\n(\[.*?)```", TEXT, re.DOTALL)]
+    queues, logs = policy
+    assert {"Service": "events.amazonaws.com"} == queues["Principal"]
+    assert {"kms:Decrypt", "kms:GenerateDataKey"} == set(queues["Action"])
+    assert "Condition" not in queues
+    assert {"Service": "logs.REGION.amazonaws.com"} == logs["Principal"]
+    (encrypted,) = logs["Condition"]["ArnEquals"].values()
+    group = TEMPLATE["Resources"]["PublishLogGroup"]["Properties"]["LogGroupName"]["Fn::Sub"]
+    function = TEMPLATE["Parameters"]["FunctionName"]["Default"]
+    assert encrypted.endswith(":log-group:" + group.replace("${FunctionName}", function))
 
 
 @pytest.mark.parametrize("page", ["aws.md", "promises.md"])
