@@ -34,6 +34,8 @@ _TOLD_BY: Mapping[Platform, tuple[str, ...]] = {
 }
 """Variables that the clouds set in their functions: Lambda, App Service, Cloud Run."""
 
+_NAMES = {Platform.AWS: "AWS", Platform.AZURE: "Azure", Platform.GCE: "Google Cloud"}
+
 
 @dataclass(frozen=True, slots=True)
 class Workload:
@@ -58,7 +60,7 @@ def read_credential_settings(environ: Mapping[str, str]) -> Workload | SecretRef
             remedy=f"Keep {PROVIDER}, which needs no secret, or {SECRET}; unset the other one.",
         )
     if given[SECRET]:
-        return _reference(given[SECRET])
+        return _reference(given[SECRET], environ)
     for name in (AUDIENCE, CLOUD):
         if given[name] and not given[PROVIDER]:
             raise ConfigurationError(
@@ -68,12 +70,19 @@ def read_credential_settings(environ: Mapping[str, str]) -> Workload | SecretRef
     return _workload(given, environ) if given[PROVIDER] else None
 
 
-def _reference(text: str) -> SecretReference:
+def _reference(text: str, environ: Mapping[str, str]) -> SecretReference:
     found = parse_secret_reference(text)
     if found is None:
         raise ConfigurationError(
             f"{SECRET} is no reference to a secret store (it is not shown: it may be the secret itself).",
             remedy=f"It takes {FORMS}; a secret itself belongs into such a store.",
+        )
+    own = next((cloud for cloud, (variable, *_) in _TOLD_BY.items() if environ.get(variable)), found.cloud)
+    if own is not found.cloud:  # its archive holds no other cloud's SDK
+        raise ConfigurationError(
+            f"{SECRET} names a secret of {_NAMES[found.cloud]} ({found}), which a function of {_NAMES[own]} cannot "
+            "read.",
+            remedy="Keep the secret in a store of the function's own cloud.",
         )
     return found
 

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import ClassVar
+
+from packer_publisher.image import Platform
 
 
 @dataclass(frozen=True, slots=True)
 class SecretsManagerSecret:
     """A secret of AWS Secrets Manager: ``arn:PARTITION:secretsmanager:REGION:ACCOUNT:secret:NAME``."""
 
+    cloud: ClassVar[Platform] = Platform.AWS
     arn: str
     region: str
 
@@ -21,6 +25,7 @@ class SecretsManagerSecret:
 class SystemsManagerParameter:
     """A parameter of AWS Systems Manager: ``arn:PARTITION:ssm:REGION:ACCOUNT:parameter/NAME``."""
 
+    cloud: ClassVar[Platform] = Platform.AWS
     arn: str
     region: str
 
@@ -32,6 +37,7 @@ class SystemsManagerParameter:
 class KeyVaultSecret:
     """A secret of Azure Key Vault: ``https://NAME.vault.azure.net/secrets/NAME[/VERSION]``."""
 
+    cloud: ClassVar[Platform] = Platform.AZURE
     vault: str  # https://NAME.vault.azure.net
     name: str
     version: str = ""  # "" is the newest one
@@ -44,6 +50,7 @@ class KeyVaultSecret:
 class SecretManagerVersion:
     """A version of a secret of Google Secret Manager: ``projects/P/secrets/S/versions/V``."""
 
+    cloud: ClassVar[Platform] = Platform.GCE
     name: str
 
     def __str__(self) -> str:

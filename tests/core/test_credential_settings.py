@@ -101,6 +101,33 @@ def test_what_is_refused(environ: dict[str, str], message: str) -> None:
     assert remedy.endswith(".")
 
 
+KEPT = {
+    Platform.AWS: (STORED["PUBLISHER_CLIENT_SECRET"], "arn:aws:ssm:eu-west-1:111122223333:parameter/hcp"),
+    Platform.AZURE: ("https://team.vault.azure.net/secrets/hcp",),
+    Platform.GCE: ("projects/p/secrets/hcp/versions/latest",),
+}
+NAMES = {Platform.AWS: "AWS", Platform.AZURE: "Azure", Platform.GCE: "Google Cloud"}
+
+
+@pytest.mark.parametrize(
+    ("own", "function"), [(Platform.AWS, LAMBDA), (Platform.AZURE, FUNCTIONS), (Platform.GCE, CLOUD_RUN)]
+)
+def test_a_function_reads_the_stores_of_its_own_cloud(own: Platform, function: dict[str, str]) -> None:
+    """No archive holds another cloud's SDK, so it is said before the first image; elsewhere any store may be named."""
+    for cloud, references in KEPT.items():
+        for reference in references:
+            stored = {"PUBLISHER_CLIENT_SECRET": reference}
+            assert str(read_credential_settings(stored)) == reference
+            if cloud is own:
+                assert str(read_credential_settings({**stored, **function})) == reference
+                continue
+            assert refused({**stored, **function}) == (
+                f"PUBLISHER_CLIENT_SECRET names a secret of {NAMES[cloud]} ({reference}), which a function of "
+                f"{NAMES[own]} cannot read.",
+                "Keep the secret in a store of the function's own cloud.",
+            )
+
+
 def test_a_key_of_hcps_own_wins() -> None:
     """With HCP_CLIENT_ID and HCP_CLIENT_SECRET nothing else is looked at, as in HashiCorp's SDK."""
     key = {"HCP_CLIENT_ID": "made-up", "HCP_CLIENT_SECRET": "made-up-secret"}

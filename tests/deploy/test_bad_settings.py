@@ -84,6 +84,16 @@ def test_what_may_be_a_secret_is_named_and_not_shown(unpacked: Callable[[str], P
     assert ("ERROR", variable == "PUBLISHER_CLIENT_SECRET") == (line["level"], "hunter2" not in function.log)
 
 
+def test_a_secret_of_another_cloud(unpacked: Callable[[str], Path]) -> None:
+    """No archive can read it, and that is told at the start, not with the first image."""
+    reference = "projects/img-proj/secrets/hcp/versions/latest"
+    environment = {"PUBLISHER_CONFIG": '{"buckets": {"*": {}}}', "PUBLISHER_CLIENT_SECRET": reference}
+    with LambdaProcess(unpacked("aws"), environment) as function:
+        function.wait_until_ready()
+    (line,) = function.lines()
+    assert f"PUBLISHER_CLIENT_SECRET names a secret of Google Cloud ({reference})" in line["message"]
+
+
 def test_a_document_that_is_not_there(unpacked: Callable[[str], Path]) -> None:
     """An archive that was built without CONFIG, and told to read it: the sentence names variable and file."""
     folder = unpacked("aws")
