@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from typing import Any, get_args
 
 import pytest
 
@@ -71,6 +72,33 @@ def test_what_is_written_is_read(order: Order) -> None:
     platform = order.images[0].platform if isinstance(order, ConvergeOrder) else Platform.AWS
     platform = order.images[0].ref.platform if isinstance(order, LookAgainOrder) else platform
     assert order == read_order(json.loads(write_order(order)), platform)
+
+
+EARLIER = json.loads((Path(__file__).parent / "events" / "orders" / "earlier.json").read_text("utf-8"))
+GCE = ImageRef(Platform.GCE, "example.com:img-proj", "", "web-1")
+MEANT: dict[str, Order] = {
+    "sweep": SweepOrder(),
+    "sweep two weeks": SweepOrder(timedelta(days=14)),
+    "converge aws": ConvergeOrder("web", "a1", (REF,)),
+    "converge azure": ConvergeOrder("web", "a1", (ImageRef(Platform.AZURE, ARM.split("/")[2], "", ARM),)),
+    "converge gce": ConvergeOrder("web", "a1", (GCE,)),
+    "converge declaring": ConvergeOrder("web", "a1", (REF,), ("amazon-ebs.ubuntu", "azure")),
+    "look again aws": LookAgainOrder("web", "a1", FIRST, (Listed(REF),)),
+    "look again gce": LookAgainOrder("web", "a1", FIRST, (Listed(GCE, "7718790431234567890"),)),
+    "probe": ProbeOrder("3f2a9c1b7d04"),
+}
+
+
+@pytest.mark.parametrize("kept", EARLIER, ids=lambda kept: f"{kept['what']}, {kept['since'][:10]}")
+def test_what_an_earlier_revision_left_in_a_queue_is_read(kept: dict[str, str]) -> None:
+    """Whatever form it has, it means what it meant: an upgrade finds messages of two weeks."""
+    assert MEANT[kept["what"]] == read_order(json.loads(kept["text"]), Platform(kept["platform"]))
+
+
+def test_every_kind_of_order_is_kept_as_it_was_written_first() -> None:
+    """A new kind gets its example: it is what the next upgrade finds."""
+    assert set(MEANT) == {kept["what"] for kept in EARLIER}
+    assert {type(order) for order in MEANT.values()} == set(get_args(Order))
 
 
 @pytest.mark.parametrize("message", [None, [], "text", {}, {"sweep": True}, {"source": "aws.ec2"}, {"packer": {}}])

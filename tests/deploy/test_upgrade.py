@@ -1,16 +1,19 @@
 """An upgrade with events in the queue and one under way: whatever the old version leaves, the new one finishes.
 
-The old version is the same archive under another version number; it handles some of the events and is killed in the
-middle of one, which is more than any of the platforms does to it.
+The old version is the code before the form of our own messages changed last, from the history of this checkout (where
+there is none that is said, and skipped), and the same code under another number. It handles some of the events and is
+killed in the middle of one, which is more than any of the platforms does to it.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import queue
 import shutil
 import subprocess
+import tarfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
@@ -21,6 +24,7 @@ from typing import Any
 
 import httpx
 import pytest
+from infra.package.sources import PACKAGE
 
 from packer_publisher import __version__
 from packer_publisher.local.arm import Arm
@@ -41,6 +45,8 @@ BUILDS = 6
 CONFIG = json.dumps({"buckets": {"base": {"create_buckets": True}}, "regions": ["us-east-1"]})
 EARLIER = datetime.now(UTC) - timedelta(hours=1)
 OLDER = "0.0.1"
+ROOT = Path(__file__).parents[2]
+FORM = f"shared/{PACKAGE}/messages.py"
 
 
 @pytest.fixture
@@ -50,18 +56,63 @@ def registry() -> Iterator[LocalRegistry]:
         yield running
 
 
-@pytest.fixture
-def versions(unpacked: Callable[[str], Path], tmp_path: Path) -> Callable[[str], tuple[Path, Path]]:
+class NoHistory(Exception):
+    """There is no earlier revision to upgrade from; the message says why."""
+
+
+def earlier_revision() -> str:
+    """Return the revision before the form of our own messages changed last; raises NoHistory."""
+    changed = git("rev-list", "-1", "HEAD", "--", FORM).decode().strip()
+    if not changed:
+        raise NoHistory("git knows nothing of this checkout's revisions")
+    return git("rev-parse", "--verify", f"{changed}^").decode().strip()
+
+
+def git(*arguments: str) -> bytes:
+    """Return what git prints; raises NoHistory where it does not know."""
+    try:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise NoHistory(f"git does not tell the earlier revision ({type(error).__name__})") from error
+    return done.stdout
+
+
+def put_earlier(cloud: str, folder: Path) -> None:
+    """Replace our own part of an unpacked archive by that of the earlier revision, beside today's dependencies."""
+    shutil.rmtree(folder / PACKAGE)
+    revision = earlier_revision()
+    with tarfile.open(fileobj=io.BytesIO(git("archive", revision, "shared", f"functions/{cloud}"))) as files:
+        for member in files.getmembers():
+            if member.isfile():
+                _, _, name = member.name.partition("shared/" if member.name.startswith("shared/") else f"{cloud}/")
+                target = folder / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                content = files.extractfile(member)
+                assert content is not None
+                target.write_bytes(content.read())
+
+
+def renumber(_cloud: str, folder: Path) -> None:
+    """Give our own part of an unpacked archive another version number."""
+    source = folder / PACKAGE / "__init__.py"
+    source.write_text(source.read_text("utf-8").replace(__version__, OLDER), "utf-8")
+    (folder / PACKAGE / "__pycache__" / "__init__.cpython-313.pyc").unlink()
+    assert (OLDER, __version__) == (version_of(folder), __version__)
+
+
+@pytest.fixture(params=[put_earlier, renumber], ids=["from an earlier revision", "from another number"])
+def versions(
+    request: pytest.FixtureRequest, unpacked: Callable[[str], Path], tmp_path: Path
+) -> Callable[[str], tuple[Path, Path]]:
     """Return a function that unpacks the old and the new version of a cloud's function."""
 
     def both(cloud: str) -> tuple[Path, Path]:
         new, old = unpacked(cloud), tmp_path / "old"
         shutil.copytree(new, old)
-        package = old / "packer_publisher"
-        source = package / "__init__.py"
-        source.write_text(source.read_text("utf-8").replace(__version__, OLDER), "utf-8")
-        (package / "__pycache__" / "__init__.cpython-313.pyc").unlink()
-        assert (OLDER, __version__) == (version_of(old), version_of(new))
+        try:
+            request.param(cloud, old)
+        except NoHistory as problem:
+            pytest.skip(f"an upgrade from an earlier revision is not tried: {problem}")
         return old, new
 
     return both
