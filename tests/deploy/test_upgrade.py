@@ -80,6 +80,7 @@ def git(*arguments: str) -> bytes:
 def put_earlier(cloud: str, folder: Path) -> None:
     """Replace our own part of an unpacked archive by that of the earlier revision, beside today's dependencies."""
     shutil.rmtree(folder / PACKAGE)
+    shutil.rmtree(folder / "__pycache__")  # of today's entry point, and taken without a look at its source
     revision = earlier_revision()
     with tarfile.open(fileobj=io.BytesIO(git("archive", revision, "shared", f"functions/{cloud}"))) as files:
         for member in files.getmembers():
@@ -120,7 +121,22 @@ def versions(
 
 def version_of(folder: Path) -> str:
     """Return the version of our package that an unpacked archive runs with."""
-    code = "import packer_publisher; print(packer_publisher.__version__)"
+    return printed(folder, "import packer_publisher; print(packer_publisher.__version__)")
+
+
+def handed_over(folder: Path, account: str, region: str, image: str) -> str:
+    """Return the message by which the code of an unpacked archive hands over the version of an image."""
+    code = f"""
+from packer_publisher.image import ImageRef, Platform
+from packer_publisher.messages import ConvergeOrder, write_order
+order = ConvergeOrder("base", "build-{BUILDS}", (ImageRef(Platform.AWS, {account!r}, {region!r}, {image!r}),))
+print(write_order(order))
+"""
+    return printed(folder, code)
+
+
+def printed(folder: Path, code: str) -> str:
+    """Return what a program prints that sees nothing but an unpacked archive."""
     command = [str(PYTHON), "-S", "-B", "-c", code]
     return subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True).stdout.strip()
 
@@ -143,10 +159,10 @@ def in_its_middle(registry: LocalRegistry, kill: Callable[[], object]) -> None:
     kill()
 
 
-def recorded(registry: LocalRegistry) -> set[str]:
-    """Return the images of all complete versions."""
+def recorded(registry: LocalRegistry, builds: int = BUILDS) -> set[str]:
+    """Return the images of so many complete versions."""
     found: set[str] = set()
-    for number in range(BUILDS):
+    for number in range(builds):
         version = registry.model.get_version("base", f"build-{number}")["version"]
         assert version["name"] != "v0", version["fingerprint"]
         found |= {artifact["external_identifier"] for build in version["builds"] for artifact in build["artifacts"]}
@@ -154,14 +170,17 @@ def recorded(registry: LocalRegistry) -> set[str]:
 
 
 def test_aws(versions: Callable[[str], tuple[Path, Path]], registry: LocalRegistry) -> None:
-    """SQS keeps what an environment was killed over; all images of both versions are in the registry."""
+    """SQS keeps what an environment was killed over, and what the old version handed over to be done later.
+
+    All images of both versions are in the registry, and that of the order, whose event was lost.
+    """
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # moto's server tells each request
     old, new = versions("aws")
     with LocalAWS(("us-east-1",), ()) as local:
         account = local.account(fresh_account_id())
         delivery = LocalDelivery(account, {**registry.environment(), "PUBLISHER_CONFIG": CONFIG})
-        builds = [account.build(f"base-{number}", tags(number, "aws"), created=EARLIER) for number in range(BUILDS)]
-        for build in builds:
+        builds = [account.build(f"base-{number}", tags(number, "aws"), created=EARLIER) for number in range(BUILDS + 1)]
+        for build in builds[:BUILDS]:
             delivery.emit(build.events[-1])
         with LambdaProcess(old, delivery.environment) as function:
             first = delivery.deliver(function.handler, most=2)
@@ -175,12 +194,15 @@ def test_aws(versions: Callable[[str], tuple[Path, Path]], registry: LocalRegist
 
             with pytest.raises(Killed):
                 delivery.deliver(die, most=2)
+        order = handed_over(old, account.account_id, "us-east-1", builds[-1].images["us-east-1"])
+        sqs: Any = account.session().client("sqs", endpoint_url=account.endpoint)
+        sqs.send_message(QueueUrl=delivery.queue_url, MessageBody=order)
         with LambdaProcess(new, delivery.environment) as function:
             rest = delivery.drain(function.handler)
             killed = delivery.wake()
             again = delivery.drain(function.handler)
         assert first is not None
-        assert (2, BUILDS - 4, 2, 2) == (
+        assert (2, BUILDS - 4 + 1, 2, 2) == (
             len(first.records),
             sum(len(found.records) for found in rest),
             killed,
@@ -188,7 +210,7 @@ def test_aws(versions: Callable[[str], tuple[Path, Path]], registry: LocalRegist
         )
         assert {frozenset()} == {found.failed for found in (first, *rest, *again)}
         assert (0, []) == (delivery.wake(), delivery.receive())
-        assert {build.images["us-east-1"] for build in builds} == recorded(registry)
+        assert {build.images["us-east-1"] for build in builds} == recorded(registry, BUILDS + 1)
 
 
 class Killed(Exception):
