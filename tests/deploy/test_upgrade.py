@@ -60,12 +60,24 @@ class NoHistory(Exception):
     """There is no earlier revision to upgrade from; the message says why."""
 
 
-def earlier_revision() -> str:
-    """Return the revision before the form of our own messages changed last; raises NoHistory."""
-    changed = git("rev-list", "-1", "HEAD", "--", FORM).decode().strip()
+def earlier_revision(cloud: str) -> str:
+    """Return the revision before the form of our own messages changed last; raises NoHistory.
+
+    Azure's worker could not load the function before its entry point was mended: there it is the mended one, if later.
+    """
+    before = git("rev-parse", "--verify", f"{last_change(FORM)}^").decode().strip()
+    if cloud != "azure":
+        return before
+    mended = last_change("functions/azure/function_app.py")
+    return mended if before in git("rev-list", mended).decode().split() else before
+
+
+def last_change(path: str) -> str:
+    """Return the revision that changed a file last; raises NoHistory."""
+    changed = git("rev-list", "-1", "HEAD", "--", path).decode().strip()
     if not changed:
         raise NoHistory("git knows nothing of this checkout's revisions")
-    return git("rev-parse", "--verify", f"{changed}^").decode().strip()
+    return changed
 
 
 def git(*arguments: str) -> bytes:
@@ -81,7 +93,7 @@ def put_earlier(cloud: str, folder: Path) -> None:
     """Replace our own part of an unpacked archive by that of the earlier revision, beside today's dependencies."""
     shutil.rmtree(folder / PACKAGE)
     shutil.rmtree(folder / "__pycache__")  # of today's entry point, and taken without a look at its source
-    revision = earlier_revision()
+    revision = earlier_revision(cloud)
     with tarfile.open(fileobj=io.BytesIO(git("archive", revision, "shared", f"functions/{cloud}"))) as files:
         for member in files.getmembers():
             if member.isfile():

@@ -6,8 +6,8 @@ import io
 import json
 import time
 import zipfile
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from packer_publisher.local.aws import LocalAccount
@@ -106,6 +106,25 @@ class Deployment:
         ]
         document = json.dumps({"Version": "2012-10-17", "Statement": statements})
         self.iam.put_role_policy(RoleName=NAME, PolicyName="publish", PolicyDocument=document)
+
+    @contextmanager
+    def attached_policy(self, *actions: str, boundary: bool = False) -> Iterator[str]:
+        """Give the role a managed policy of its own, or a boundary; yield its ARN."""
+        statement = {"Effect": "Allow", "Action": list(actions) or READING, "Resource": "*"}
+        document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+        arn: str = self.iam.create_policy(PolicyName="attached", PolicyDocument=document)["Policy"]["Arn"]
+        if boundary:
+            self.iam.put_role_permissions_boundary(RoleName=NAME, PermissionsBoundary=arn)
+        else:
+            self.iam.attach_role_policy(RoleName=NAME, PolicyArn=arn)
+        try:
+            yield arn
+        finally:
+            if boundary:
+                self.iam.delete_role_permissions_boundary(RoleName=NAME)
+            else:
+                self.iam.detach_role_policy(RoleName=NAME, PolicyArn=arn)
+            self.iam.delete_policy(PolicyArn=arn)
 
     def function(self, variables: Mapping[str, str], runtime: str = "") -> None:
         """Create the function, or change its settings."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import logging
+import re
 from collections.abc import Callable, Iterator
 from contextlib import redirect_stdout
 from typing import Any
@@ -18,7 +19,7 @@ from packer_publisher.clouds.aws_policies import allowed, sweeping
 from packer_publisher.deadline import Deadline
 from packer_publisher.doctor.run import Examination
 from packer_publisher.examiners import Named
-from packer_publisher.finding import Finding, Verdict
+from packer_publisher.finding import Finding, Trouble, Verdict
 from packer_publisher.image import Platform
 from packer_publisher.intake import receive
 from packer_publisher.local.aws import LocalAWS
@@ -28,6 +29,7 @@ from packer_publisher.settings import configuration_digest
 from tests.clouds.aws_stand_in import fresh_account_id
 from tests.doctor.aws_deployment import CONFIG, NAME, QUEUEING, READING, STATES, TAGS, Deployment
 from tests.doctor.examining import bad, examine, said
+from tests.doctor.gate import WORDS, Gate, gate
 
 REGIONS = ("eu-west-1", "us-east-1")
 
@@ -60,16 +62,19 @@ def look(registry: LocalRegistry, **named: Any) -> list[Finding]:
     return examine(Platform.AWS, Named(**named), registry.environment())
 
 
+WELL = [
+    "AWS credentials", "function", "archive", "configuration", "HCP credentials", "registry", "clock", "buckets",
+    "role", "event source", "queue", "dead letters", "queue policy", "rule of tag changes", "rule of state changes",
+    "sweeps", "region us-east-1", "dead letters of us-east-1", "probe",
+]  # fmt: skip
+
+
 def test_a_deployment_that_is_well(deployment: Deployment, registry: LocalRegistry) -> None:
     """Nothing is wrong, everything was looked at, and nothing was changed."""
     findings = look(registry)
 
     assert [] == bad(findings)
-    assert [
-        "AWS credentials", "function", "archive", "configuration", "HCP credentials", "registry", "clock", "buckets",
-        "role", "event source", "queue", "dead letters", "queue policy", "rule of tag changes", "rule of state changes",
-        "sweeps", "region us-east-1", "dead letters of us-east-1", "probe",
-    ] == [found.about for found in findings]  # fmt: skip
+    assert WELL == [found.about for found in findings]
     assert f"right: digest {configuration_digest({'PUBLISHER_CONFIG': CONFIG})}" in said(findings, "configuration")[0]
     assert {"archive", "probe"} == {found.about for found in findings if found.verdict is Verdict.NOTE}
     assert {"GetRegistry", "GetBucket"} == set(registry.requests.operations())
@@ -384,6 +389,73 @@ def test_a_probe_that_nobody_answers(deployment: Deployment, registry: LocalRegi
         Platform.AWS, Named(), registry.environment(), probe=True, before=serve(deployment, registry, idle=True)
     )
     assert "There is no log group /aws/lambda/packer-publisher" in said(findings, "probe")[0]
+
+
+@pytest.fixture(scope="module")
+def guarded(deployed: Deployment) -> Iterator[tuple[Gate, str]]:
+    with gate(deployed.account.endpoint) as found:
+        yield found
+
+
+@pytest.fixture
+def guard(guarded: tuple[Gate, str], deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
+    """A gate between the doctor and the account, open at first."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", guarded[1])
+    guarded[0].denied.clear()
+    yield guarded[0]
+    guarded[0].closed.clear()
+
+
+RULES = {"rule of tag changes", "rule of state changes", "sweeps"}
+DENIED: list[tuple[set[str], set[str], set[str]]] = [
+    (
+        {
+            "lambda:GET /2015-03-31/event-source-mappings",
+            "iam:ListAttachedRolePolicies",
+            "sqs:GetQueueUrl",
+            "events:ListTargetsByRule",
+        },
+        {"event source", "role", "dead letters", "rules", "region us-east-1"},
+        {*RULES, "dead letters of us-east-1"},
+    ),
+    (
+        {"iam:GetRole", "sqs:GetQueueAttributes", "events:DescribeRule", "ec2:DescribeRegions"},
+        {"role", "queue", "rules", "forwarders"},
+        {*RULES, "dead letters", "queue policy", "region us-east-1", "dead letters of us-east-1"},
+    ),
+    ({"iam:GetPolicy", "events in us-east-1"}, {"role", "region us-east-1"}, {"dead letters of us-east-1"}),
+    ({"iam:GetPolicyVersion", "sqs in us-east-1"}, {"role", "dead letters of us-east-1"}, set()),
+    ({"events", "ec2:DescribeImages"}, {"rules", "region us-east-1"}, {*RULES, "dead letters of us-east-1"}),
+]
+"""What is denied, what is unknown then, and what cannot be told of at all."""
+
+
+@pytest.mark.parametrize(("closed", "unseen", "untold"), DENIED)
+def test_a_look_that_is_denied_is_unknown_and_the_others_go_on(
+    deployment: Deployment, registry: LocalRegistry, guard: Gate, closed: set[str], unseen: set[str], untold: set[str]
+) -> None:
+    """Each line that cannot be told says which permission is missing, in none of AWS's words; no other line is lost."""
+    guard.closed |= closed
+    with deployment.attached_policy():
+        findings = look(registry)
+
+    denied = [found for found in findings if found.verdict is Verdict.UNKNOWN]
+    assert unseen == {found.about for found in denied} == {about for _, about, _ in bad(findings)}
+    assert {*WELL} - untold | unseen == {found.about for found in findings}
+    named = set(re.findall(r"[a-z0-9]+:\w+", " ".join(found.remedy for found in denied)))
+    assert set() == {call for call in guard.denied if not call.startswith("lambda:GET")} - named
+    assert {Trouble.CREDENTIALS} == {found.trouble for found in denied}
+    assert WORDS not in str(findings)
+
+
+def test_a_region_that_a_policy_closes(deployment: Deployment, registry: LocalRegistry, guard: Gate) -> None:
+    """It is told from one whose rules these credentials may not read: the home region shows what they may."""
+    guard.closed.add("us-east-1")
+    text = "it denies access (AccessDeniedException): a service control policy, or missing permissions"
+    findings = look(registry)
+    assert ([], [f"note: {text}"]) == (bad(findings), said(findings, "region us-east-1"))
+    deployment.function(deployment.variables | {"PUBLISHER_REGIONS": "eu-west-1 us-east-1"})
+    assert [(Verdict.UNKNOWN, "region us-east-1", text)] == bad(look(registry))
 
 
 def test_credentials_that_may_not_look(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from packer_publisher.clouds.aws_desk import Desk, looked_at
 from packer_publisher.clouds.aws_errors import Denied
-from packer_publisher.clouds.aws_examined_queues import dead_letters, url_of
+from packer_publisher.clouds.aws_examined_queues import dead_letters
 from packer_publisher.errors import PublisherError
 from packer_publisher.finding import Finding, Trouble, judged, note, right, unknown, wrong
 from packer_publisher.wording import counted
@@ -18,6 +18,7 @@ from packer_publisher.wording import counted
 STATES = frozenset({"available", "failed", "deregistered", "disabled"})
 _THREADS = 8
 _REMEDY = "deploy serverless.yml again, with its rules unchanged"
+_READS = "events:ListRuleNamesByTarget, events:DescribeRule, events:ListTargetsByRule and ec2:DescribeImages"
 _ACROSS = frozenset({"aws"})
 """Partitions in which a rule may send to the bus of another region; elsewhere each region has the whole stack."""
 
@@ -55,8 +56,7 @@ class Rule:
 
 def events_findings(desk: Desk, queue_arn: str, keys: Collection[str]) -> Iterator[Finding]:
     """Yield how the rules of the home region are that send to the queue; ``keys`` are those of the contract."""
-    needed = "events:ListRuleNamesByTarget, events:DescribeRule and events:ListTargetsByRule"
-    yield from looked_at("rules", needed, lambda: _home(desk, queue_arn, keys))
+    yield from looked_at("rules", _READS, lambda: _home(desk, queue_arn, keys))
 
 
 def forwarder_findings(desk: Desk, keys: Collection[str], named: Sequence[str]) -> Iterator[Finding]:
@@ -135,8 +135,8 @@ def _region(desk: Desk, bus: str, region: str, keys: Collection[str], named: boo
     try:
         rules = list(_rules(desk, bus, region))
         if not rules:
-            refused = _readable(desk, region, named)
-            return (True if refused else None), refused
+            closed = _closed(desk, region)
+            return (None, []) if closed is None else (True, [_denied(desk, about, closed, named)])
         problems = [f"{rule.name} is disabled" for rule in rules if not rule.enabled]
         if missing := _uncovered_keys(rules, keys):
             problems.append(f"tag changes of {', '.join(sorted(missing))} are not forwarded")
@@ -144,31 +144,38 @@ def _region(desk: Desk, bus: str, region: str, keys: Collection[str], named: boo
             problems.append(f"images that become {', '.join(sorted(lost))} are not forwarded")
         found = [judged(about, "forwards its events", problems, f"deploy infra/aws/forwarder.yml in {region} again")]
         for arn in sorted({str((rule.target.get("DeadLetterConfig") or {}).get("Arn", "")) for rule in rules} - {""}):
-            url = url_of(desk, arn, region)
-            if url is not None:
-                found += dead_letters(desk, f"dead letters of {region}", url, f"not taken by {desk.home}", region)
+            found += dead_letters(desk, f"dead letters of {region}", arn, f"not taken by {desk.home}", region)
     except Denied as denied:
-        return True, [_denied(about, denied, named)]
+        return True, [_denied(desk, about, denied, named) if _closed(desk, region) else _unseen(about, denied)]
     except PublisherError as trouble:
         return True, [unknown(about, str(trouble), trouble.remedy or "run the doctor again")]
     return True, found
 
 
-def _readable(desk: Desk, region: str, named: bool) -> list[Finding]:
-    """Return what is to be said of a region that has no rule of ours: only whether it can be looked into at all."""
+def _closed(desk: Desk, region: str) -> Denied | None:
+    """Return the denial where a region does not even let its images be listed, None where it does."""
     try:
         desk.ask("ec2", "describe_images", region=region, Owners=["self"], MaxResults=5)
     except Denied as denied:
-        return [_denied(f"region {region}", denied, named)]
-    return []
+        return denied
+    return None
 
 
-def _denied(about: str, denied: Denied, named: bool) -> Finding:
+def _denied(desk: Desk, about: str, denied: Denied, named: bool) -> Finding:
+    """Return what is to be said of a region that denies access: closed by a policy, if the home region does not."""
+    if _closed(desk, desk.home):
+        return _unseen(about, denied)
     text = f"it denies access ({denied.code}): a service control policy, or missing permissions"
     if named:
         remedy = "open it to these credentials, or take it out of PUBLISHER_REGIONS"
         return unknown(about, text, remedy, Trouble.CREDENTIALS)
-    return note(about, text, "none of its images is recorded; PUBLISHER_REGIONS can name the others")
+    return note(about, text, "if the function is denied, too, none of its images is recorded: the probe tells")
+
+
+def _unseen(about: str, denied: Denied) -> Finding:
+    """Return that these credentials cannot look at a region's rules, which says nothing about the region."""
+    text = f"AWS denies these credentials to look at its rules ({denied.code})"
+    return unknown(about, text, f"run the doctor with credentials that may {_READS}", Trouble.CREDENTIALS)
 
 
 def _rules(desk: Desk, target_arn: str, region: str) -> Iterator[Rule]:

@@ -22,18 +22,24 @@ def queue_findings(desk: Desk, url: str, timeout: int) -> Iterator[Finding]:
     yield from looked_at("queue", "sqs:GetQueueAttributes", lambda: _queue(desk, url, timeout))
 
 
-def dead_letters(desk: Desk, about: str, url: str, what: str, region: str = "") -> Iterator[Finding]:
+def dead_letters(desk: Desk, about: str, arn: str, what: str, region: str) -> Iterator[Finding]:
     """Yield how many messages lie in a dead-letter queue."""
-    found = attributes(desk, url, region)
+    needed = "sqs:GetQueueUrl and sqs:GetQueueAttributes"
+    yield from looked_at(about, needed, lambda: _dead_letters(desk, about, arn, what, region))
+
+
+def _dead_letters(desk: Desk, about: str, arn: str, what: str, region: str) -> Iterator[Finding]:
+    url = _url_of(desk, arn, region)
+    found = None if url is None else attributes(desk, url, region)
     if found is None:
-        yield wrong(about, f"there is no queue {url}", _REMEDY)
+        yield wrong(about, f"there is no queue {arn}", _REMEDY)
         return
     waiting = int(found.get("ApproximateNumberOfMessages", 0))
     if waiting:
         yield wrong(
             about,
             f"{counted(waiting, 'message')} {what}",
-            f"look at one, mend its cause, then: aws sqs start-message-move-task --region {region or desk.home} "
+            f"look at one, mend its cause, then: aws sqs start-message-move-task --region {region} "
             f"--source-arn {found['QueueArn']}",
         )
     else:
@@ -48,7 +54,7 @@ def attributes(desk: Desk, url: str, region: str = "") -> Mapping[str, str] | No
     return None if answer is None else answer.get("Attributes", {})
 
 
-def url_of(desk: Desk, arn: str, region: str) -> str | None:
+def _url_of(desk: Desk, arn: str, region: str) -> str | None:
     """Return the URL of a queue, None where there is no such queue."""
     parts = arn.split(":")
     answer = desk.ask(
@@ -80,14 +86,8 @@ def _queue(desk: Desk, url: str, timeout: int) -> Iterator[Finding]:
     if waiting > 100:
         yield note("queue", f"{counted(waiting, 'message')} wait", "look at the function's log: is it in trouble?")
     if target := redrive.get("deadLetterTargetArn"):
-        given_up = url_of(desk, str(target), desk.home)
-        if given_up is None:
-            yield wrong("dead letters", f"there is no queue {target}", _REMEDY)
-        else:
-            what = "given up, or never taken by the queue"
-            yield from looked_at(
-                "dead letters", "sqs:GetQueueAttributes", lambda: dead_letters(desk, "dead letters", given_up, what)
-            )
+        what = "given up, or never taken by the queue"
+        yield from dead_letters(desk, "dead letters", str(target), what, desk.home)
     yield _admits(found)
 
 

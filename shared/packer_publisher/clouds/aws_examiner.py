@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 FUNCTION = "packer-publisher"
 RUNTIME = "python3.13"
 _DEPLOY = "deploy serverless.yml again"
+ROLE_READS = (
+    "iam:GetRole, iam:ListRolePolicies, iam:GetRolePolicy, iam:ListAttachedRolePolicies, iam:GetPolicy and "
+    "iam:GetPolicyVersion"
+)
 
 
 class AWSExaminer:
@@ -81,7 +85,7 @@ class AWSExaminer:
         if not self.function:
             return
         yield from looked_at("concurrency", "lambda:GetFunctionConcurrency", self._concurrency)
-        yield from looked_at("role", "iam:GetRole, iam:ListRolePolicies and iam:GetRolePolicy", self._role)
+        yield from looked_at("role", ROLE_READS, self._role)
         yield from looked_at("event source", "lambda:ListEventSourceMappings", self._mapping)
         if not self.queue:
             yield wrong(
