@@ -15,13 +15,13 @@ from starlette.routing import Route
 
 from packer_publisher.local.server import serving
 
-Answer = dict[str, Any] | int | Callable[[bytes], dict[str, Any]]
-"""A document, a status that refuses, or what is made of the request's body."""
+Answer = dict[str, Any] | int | str | Callable[[bytes], dict[str, Any]]
+"""A document, a status that refuses, a page that is no document, or what is made of the request's body."""
 
 
 @dataclass
 class Documents:
-    """What there is, by ``METHOD host/path``; ``asked`` lists the requests with their queries."""
+    """What there is, by ``METHOD host/path`` or with a query; ``asked`` lists the requests with their queries."""
 
     table: dict[str, Answer] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
@@ -39,12 +39,12 @@ class Documents:
         key = f"{request.method} {request.path_params['path']}"
         self.asked.append(f"{key}?{request.url.query}")
         self.bodies.append(body)
-        found = self.table.get(key, 404)
+        found = self.table.get(self.asked[-1], self.table.get(key, 404))
         if callable(found):
             found = found(body)
         if isinstance(found, int):
             return JSONResponse({"error": {"code": "Refused", "status": "REFUSED", "message": "made up"}}, found)
-        return JSONResponse(found)
+        return Response(found, media_type="text/html") if isinstance(found, str) else JSONResponse(found)
 
     def change(self, key: str, **fields: Any) -> None:
         """Give a document other fields; a dotted path in the names of the fields is spelled with ``__``."""

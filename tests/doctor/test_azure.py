@@ -13,7 +13,7 @@ import pytest
 from packer_publisher import __version__
 from packer_publisher.errors import ConfigurationError
 from packer_publisher.examiners import Named
-from packer_publisher.finding import Finding, Verdict
+from packer_publisher.finding import Finding, Trouble, Verdict
 from packer_publisher.image import Platform
 from packer_publisher.local.registry_serve import LocalRegistry
 from packer_publisher.settings import configuration_digest
@@ -28,6 +28,9 @@ SITE = f"{GROUP}/Microsoft.Web/sites/publisher-x"
 TOPIC = f"{GROUP}/Microsoft.EventGrid/systemTopics/publisher"
 STORE = f"{GROUP}/Microsoft.Storage/storageAccounts/publisherx"
 ROLE = f"{SCOPE}/providers/Microsoft.Authorization/roleDefinitions/1"
+
+
+MESSAGES = "Microsoft.Storage/storageAccounts/queueServices/queues/messages"
 
 
 def arm(path: str, method: str = "GET") -> str:
@@ -47,6 +50,10 @@ FUNCTIONS, ROLE_, TOPICS = (
 EVENTS = arm(f"{TOPIC}/eventSubscriptions")
 QUEUE, POISON = (arm(f"{STORE}/queueServices/default/queues/{name}") for name in ("images", "images-poison"))
 ASSIGNED = arm(f"{SCOPE}/providers/Microsoft.Authorization/roleAssignments")
+PUT = "POST publisherx.queue.core.windows.net/images/messages"
+COMPONENTS = arm(f"{SCOPE}/providers/Microsoft.Insights/components")
+COMPONENT: dict[str, Any] = {"value": [{"properties": {"InstrumentationKey": "key-1", "AppId": "app-1"}}]}
+QUERY = "POST api.applicationinsights.io/v1/apps/app-1/query"
 OPERATIONS = [
     f"{kind}/{verb}"
     for kind in ("Microsoft.Compute/images", "Microsoft.Compute/galleries/images/versions", "Microsoft.Resources/tags")
@@ -103,7 +110,8 @@ def deployment() -> dict[str, Answer]:
                             "Microsoft.Compute/galleries/images/*",
                             "Microsoft.Compute/images/read",
                             "microsoft.resources/subscriptions/resources/read",
-                        ]
+                        ],
+                        "dataActions": [f"{MESSAGES}/*"],
                     }
                 ]
             }
@@ -159,6 +167,7 @@ def test_a_deployment_that_is_well(azure: tuple[Documents, str], registry: Local
 
 
 FILTERS = "value__0__properties__filter"
+DESTINATION = "value__0__properties__deliveryWithResourceIdentity__destination__properties"
 Break = Callable[[Documents], object]
 BROKEN: dict[str, tuple[Break, str, str]] = {
     "subscription": (
@@ -205,6 +214,37 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         lambda d: d.change(ROLE_, properties__permissions__0__notActions=["Microsoft.Compute/images/*"]),
         "role",
         "Microsoft.Compute/images/read is not granted",
+    ),
+    "role on the queue": (
+        lambda d: d.change(ROLE_, properties__permissions__0__notDataActions=[f"{MESSAGES}/process/action"]),
+        "role",
+        f"{MESSAGES}/process/action is not granted",
+    ),
+    "no identity": (lambda d: d.change(SITE_, identity=None), "function app", "it has no identity"),
+    "nothing shown": (
+        lambda d: d.table.pop(arm(SCOPE)),
+        "Azure credentials",
+        f"Azure shows no subscription {SUB}",
+    ),
+    "queue not named": (
+        lambda d: d.change(SETTINGS, properties__PUBLISHER_QUEUE=""),
+        "queue",
+        "PUBLISHER_QUEUE or PUBLISHER_STORAGE__queueServiceUri is not set: no event is seen",
+    ),
+    "no storage account": (
+        lambda d: d.change(arm(f"{SCOPE}/providers/Microsoft.Storage/storageAccounts"), value=[]),
+        "queue",
+        "there is no storage account publisherx in the subscription",
+    ),
+    "short lives": (
+        lambda d: d.change(EVENTS, **{f"{DESTINATION}__queueMessageTimeToLiveInSeconds": 3600}),
+        "event subscription",
+        "its messages live for less than 7 days",
+    ),
+    "schema": (
+        lambda d: d.change(EVENTS, value__0__properties__eventDeliverySchema="CloudEventSchemaV1_0"),
+        "event subscription",
+        "it delivers as CloudEventSchemaV1_0",
     ),
     "no topic": (
         lambda d: d.change(TOPICS, value__0__properties__source=f"{SCOPE}/resourceGroups/x"),
@@ -266,7 +306,88 @@ def test_settings_that_may_not_be_read(azure: tuple[Documents, str], registry: L
     azure[0].table[SETTINGS] = 403
     findings = look(azure, registry)
     assert [(Verdict.UNKNOWN, "settings")] == [(verdict, about) for verdict, about, _ in bad(findings)]
-    assert ["right: the identity may read images and galleries"] == said(findings, "role")
+    assert ["right: the identity may read images and galleries, and work off its queue"] == said(findings, "role")
+
+
+def test_what_somebody_should_know(azure: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """More than is needed is told, and a filter that hears of a part alone; neither is wrong."""
+    azure[0].change(ROLE_, properties__permissions__0__actions=["*"])
+    azure[0].change(EVENTS, **{f"{FILTERS}__subjectBeginsWith": f"{SCOPE}/resourceGroups/images"})
+    findings = look(azure, registry)
+    assert [] == bad(findings)
+    assert "note: the identity may do everything in a scope" in said(findings, "role")
+    heard = "note: it hears only of what its filter names (subjectBeginsWith)"
+    assert heard in said(findings, "event subscription")
+
+
+def test_lists_go_on_page_after_page(azure: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """The app is on the second page; a page at another host is not asked for, and that is unknown."""
+    found, url = azure
+    sites = found.table[SITES]
+    assert isinstance(sites, dict)
+    found.table[f"{SITES}?page=2"] = sites
+    found.table[SITES] = {"value": [], "nextLink": f"{url}/{SITES.removeprefix('GET ')}?page=2"}
+    assert [] == bad(look(azure, registry))
+    found.change(SITES, nextLink="https://evil.example/2")
+    assert [(Verdict.UNKNOWN, "function app", "A list of Azure goes on at another host.")] == bad(look(azure, registry))
+
+
+@pytest.mark.parametrize(
+    ("key", "about"),
+    [
+        (arm(SCOPE), "Azure credentials"),
+        (SITES, "function app"),
+        (FUNCTIONS, "functions"),
+        (ASSIGNED, "role"),
+        (ROLE_, "role"),
+        (TOPICS, "event subscription"),
+        (EVENTS, "event subscription"),
+        (QUEUE, "queues"),
+        (POISON, "queues"),
+    ],
+)
+@pytest.mark.parametrize("refusal", [403, 500, "<html>made up</html>"], ids=["denied", "broken", "no answer"])
+def test_what_may_not_be_looked_at_is_unknown(
+    azure: tuple[Documents, str], registry: LocalRegistry, key: str, about: str, refusal: int | str
+) -> None:
+    """By itself, whatever is the matter; a denial says which role would allow it, in none of Azure's words."""
+    azure[0].table[key] = refusal
+    findings = look(azure, registry)
+    [found] = [found for found in findings if found.verdict is not Verdict.RIGHT and found.about != "probe"]
+    assert (Verdict.UNKNOWN, about) == (found.verdict, found.about)
+    assert (refusal == 403) == (found.trouble is Trouble.CREDENTIALS) == ("with the role Reader on" in found.remedy)
+    assert found.remedy
+    assert "made up" not in str(findings)
+
+
+def test_credentials_that_azure_refuses(azure: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """It is said once, and HCP is asked all the same."""
+    azure[0].table[arm(SCOPE)] = 401
+    findings = look(azure, registry)
+    assert ["Azure credentials", "HCP credentials", "registry", "clock"] == [found.about for found in findings]
+    [(verdict, _, text)] = bad(findings)
+    assert (Verdict.WRONG, "management.azure.com refuses it (HTTP 401, Refused).") == (verdict, text)
+
+
+@pytest.mark.parametrize(
+    ("answers", "text"),
+    [
+        ({}, "it could not be sent: There is no queue images."),
+        ({PUT: 403}, "it could not be sent: publisherx.queue.core.windows.net refuses it (HTTP 403, Refused)."),
+        ({PUT: {}}, "The app's Application Insights is not found."),
+        ({PUT: {}, COMPONENTS: COMPONENT, QUERY: 403}, "the log cannot be read: look for "),
+        ({PUT: {}, COMPONENTS: COMPONENT, QUERY: {"tables": [{"rows": [["{not json"], ["[]"], ["{}"]]}]}}, "no answer"),
+    ],
+)
+def test_a_probe_that_comes_to_nothing(
+    azure: tuple[Documents, str], registry: LocalRegistry, answers: dict[str, Answer], text: str
+) -> None:
+    """Where it went is said, and what is in the way."""
+    azure[0].table.update(answers)
+    findings = look(azure, registry, probe=True)
+    [found] = [found for found in findings if found.about == "probe"]
+    assert text in found.text
+    assert found.verdict is (Verdict.WRONG if text == "no answer" else Verdict.UNKNOWN)
 
 
 def test_what_must_be_named() -> None:
@@ -296,10 +417,7 @@ def test_a_probe(azure: tuple[Documents, str], registry: LocalRegistry) -> None:
         return {"tables": [{"name": "PrimaryResult", "rows": [["Executing"], [f"[x] {json.dumps(answer)}"]]}]}
 
     table = azure[0].table
-    table["POST publisherx.queue.core.windows.net/images/messages"] = put
-    component = {"properties": {"InstrumentationKey": "key-1", "AppId": "app-1"}}
-    table[arm(f"{SCOPE}/providers/Microsoft.Insights/components")] = {"value": [component]}
-    table["POST api.applicationinsights.io/v1/apps/app-1/query"] = query
+    table |= {PUT: put, COMPONENTS: COMPONENT, QUERY: query}
     findings = look(azure, registry, probe=True)
     assert [] == bad(findings)
     assert ["right: its own credentials are taken, the registry is active"] == said(findings, "function's way to HCP")

@@ -71,6 +71,8 @@ def test_the_event_subscription_and_the_role_of_azure() -> None:
     assert azure_examined_events.TYPES == set(hcl.texts(found.attributes["included_event_types"]))
     role = module.one("resource", "azurerm_role_definition", "image_reader").one("permissions").attributes
     assert set(azure_examiner.ACTIONS) == set(hcl.texts(role["actions"]))
+    role = module.one("resource", "azurerm_role_definition", "queue_worker").one("permissions").attributes
+    assert set(azure_examiner.DATA_ACTIONS) == set(hcl.texts(role["data_actions"]))
 
 
 def test_the_functions_of_azure() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -73,13 +74,12 @@ class Desk:
             with opened as client:
                 request = HttpRequest(method, f"{base}{path}", headers=dict(headers or {}), **more)
                 response = client.send_request(request, connection_timeout=5.0, read_timeout=seconds)
-                body = response.read()
-                document = response.json() if body and b"{" in body[:4] else {}
+                document = _document(response.read()) if host in SCOPES else {}  # a queue answers in XML
         except ClientAuthenticationError as error:
             raise CredentialsTrouble(
                 f"There are no usable credentials for Azure ({type(error).__name__}).", remedy="run `az login`"
             ) from None
-        except (AzureError, ValueError) as error:
+        except AzureError as error:
             raise CloudTrouble(f"{host} gave no usable answer ({type(error).__name__}).") from None
         status = response.status_code
         if status == 404:
@@ -89,8 +89,10 @@ class Desk:
             raise kind(
                 f"{host} refuses it (HTTP {status}{_code(document)}).", remedy="run `az login`, or ask for the role"
             )
-        if not 200 <= status < 300 or not isinstance(document, Mapping):
+        if not 200 <= status < 300:
             raise CloudTrouble(f"{host} answered HTTP {status}{_code(document)}.")
+        if not isinstance(document, Mapping):  # a proxy's page, most likely: nothing of it is taken for an empty list
+            raise CloudTrouble(f"{host} gave no usable answer (HTTP {status}).")
         return document
 
     def _base(self, host: str) -> str:
@@ -109,6 +111,14 @@ def looked_at(about: str, permission: str, look: Callable[[], Iterator[Finding]]
         raise
     except PublisherError as trouble:
         yield unknown(about, str(trouble), trouble.remedy or "run the doctor again")
+
+
+def _document(body: bytes) -> Any:
+    """Return what an answer says, {} where it says nothing, None where that is no JSON."""
+    try:
+        return json.loads(body) if body else {}
+    except ValueError:
+        return None
 
 
 def _code(document: Any) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from packer_publisher.clouds.azure_desk import Desk, looked_at
-from packer_publisher.finding import Finding, judged, right, wrong
+from packer_publisher.finding import Finding, judged, note, right, wrong
 from packer_publisher.wording import counted
 
 EVENT_GRID, STORAGE = "2022-06-15", "2023-05-01"
@@ -62,6 +62,9 @@ def _grid(desk: Desk, subscription: str, queue: str) -> Iterator[Finding]:
     if not (about.get("deadLetterDestination") or about.get("deadLetterWithResourceIdentity")):
         problems.append("what it cannot deliver is lost: it has no dead-letter container")
     yield judged("event subscription", f"{ours[0].get('name')} brings events to {queue}", problems, _REMEDY)
+    if narrow := [word for word in ("subjectBeginsWith", "subjectEndsWith") if filters.get(word)]:
+        heard = f"it hears only of what its filter names ({', '.join(narrow)})"
+        yield note("event subscription", heard, "the sweep alone finds the others; infra/azure has no such filter")
 
 
 def _destination(subscription: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -25,6 +25,10 @@ ACTIONS = (
     "Microsoft.Compute/images/read",
     "Microsoft.Resources/subscriptions/resources/read",
 )
+_MESSAGES = "Microsoft.Storage/storageAccounts/queueServices/queues/messages"
+DATA_ACTIONS = tuple(f"{_MESSAGES}/{each}" for each in ("add/action", "delete", "process/action", "read", "write"))
+"""What working off a queue takes, each time on the queue's own data."""
+
 _REMEDY = "apply infra/azure again"
 
 
@@ -86,7 +90,8 @@ class AzureExaminer:
         if not self.site:
             return
         yield from looked_at("functions", "the role Reader on the function app", self._functions)
-        yield from looked_at("role", "the role Reader on the subscription", self._roles)
+        if self._principals():
+            yield from looked_at("role", "the role Reader on the subscription", self._roles)
         if not self._settings:
             return
         if not self.queue:
@@ -200,16 +205,18 @@ class AzureExaminer:
             for each in self.desk.entries(path, ROLES, **{"$filter": f"assignedTo('{principal}')"}):
                 role = self.desk.get(str(each["properties"]["roleDefinitionId"]), ROLES) or {}
                 held.extend(role.get("properties", {}).get("permissions", ()))
-        missing = [f"{action} is not granted" for action in ACTIONS if not _granted(held, action)]
-        yield judged("role", "the identity may read images and galleries", missing, _REMEDY)
+        missing = [f"{action} is not granted" for action in ACTIONS if not _granted(held, action, "actions")]
+        missing += [f"{action} is not granted" for action in DATA_ACTIONS if not _granted(held, action, "dataActions")]
+        yield judged("role", "the identity may read images and galleries, and work off its queue", missing, _REMEDY)
         if any("*" in (each.get("actions") or ()) for each in held):
             yield note("role", "the identity may do everything in a scope", "infra/azure has the few actions it needs")
 
 
-def _granted(permissions: list[Mapping[str, Any]], action: str) -> bool:
-    """Return whether roles grant an action: one of them lists it, and does not take it out again."""
+def _granted(permissions: list[Mapping[str, Any]], action: str, key: str) -> bool:
+    """Return whether roles grant an action: one of them lists it under ``key``, and does not take it out again."""
+    opposite = f"not{key[0].upper()}{key[1:]}"
 
     def listed(patterns: Any) -> bool:
         return any(fnmatch.fnmatchcase(action.lower(), str(each).lower()) for each in patterns or ())
 
-    return any(listed(each.get("actions")) and not listed(each.get("notActions")) for each in permissions)
+    return any(listed(each.get(key)) and not listed(each.get(opposite)) for each in permissions)

@@ -20,6 +20,9 @@ from packer_publisher.wording import shown
 ENDPOINT_VARIABLE = "PUBLISHER_GOOGLE_ENDPOINT"
 """Where a stand-in of all of Google's APIs is, each under its host's name: plain http on loopback."""
 
+WITH_CONDITIONS = 3
+"""The version of an IAM policy that has conditions; below it Google gives their roles names of their own."""
+
 _SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 _SECONDS = 15.0
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from packer_publisher.clouds.gcp_desk import Desk, looked_at
+from packer_publisher.clouds.gcp_desk import WITH_CONDITIONS, Desk, looked_at
 from packer_publisher.finding import Finding, judged, right, unknown, wrong
 from packer_publisher.wording import counted
 
@@ -22,10 +22,12 @@ def sink_findings(desk: Desk, sink: str, topic: str) -> Iterator[Finding]:
     yield from looked_at("sink", "roles/logging.viewer", lambda: _sink(desk, sink, topic))
 
 
-def subscription_findings(desk: Desk, topic: str, poison: str, project: str) -> Iterator[Finding]:
-    """Yield how messages come to the function, and what was put aside."""
+def subscription_findings(
+    desk: Desk, topic: str, poison: str, project: str, invokers: Collection[str] | None
+) -> Iterator[Finding]:
+    """Yield how messages come to the function, which ``invokers`` may call, and what was put aside."""
     needed = "roles/pubsub.viewer"
-    yield from looked_at("subscription", needed, lambda: _subscription(desk, topic))
+    yield from looked_at("subscription", needed, lambda: _subscription(desk, topic, invokers))
     if poison:
         yield from looked_at("poison", f"{needed} and roles/monitoring.viewer", lambda: _poison(desk, poison, project))
     else:
@@ -66,13 +68,18 @@ def _filter_problems(text: str) -> Iterator[str]:
 
 
 def _takes(desk: Desk, topic: str, writer: str) -> Iterator[Finding]:
-    policy = desk.get("pubsub.googleapis.com", f"v1/{topic}:getIamPolicy")
+    policy = policy_of(desk, "pubsub.googleapis.com", f"v1/{topic}")
     if policy is None:
         yield wrong("topic", f"there is no topic {topic}", _REMEDY)
         return
     members = members_of(policy, "roles/pubsub.publisher")
     problems = [] if writer in members else [f"the sink's identity {writer} may not publish there: no event arrives"]
     yield judged("topic", f"{topic} takes what the sink finds", problems, _REMEDY)
+
+
+def policy_of(desk: Desk, host: str, path: str) -> Mapping[str, Any] | None:
+    """Return the IAM policy of a resource, with its conditional bindings, None where there is no such resource."""
+    return desk.get(host, f"{path}:getIamPolicy", **{"options.requestedPolicyVersion": str(WITH_CONDITIONS)})
 
 
 def members_of(policy: Mapping[str, Any], role: str) -> set[str]:
@@ -88,7 +95,7 @@ def _subscriptions(desk: Desk, topic: str) -> Iterator[Mapping[str, Any]]:
             yield found
 
 
-def _subscription(desk: Desk, topic: str) -> Iterator[Finding]:
+def _subscription(desk: Desk, topic: str, invokers: Collection[str] | None) -> Iterator[Finding]:
     found = list(_subscriptions(desk, topic))
     pushing = [each for each in found if each.get("pushConfig", {}).get("pushEndpoint")]
     if not pushing:
@@ -99,8 +106,12 @@ def _subscription(desk: Desk, topic: str) -> Iterator[Finding]:
     problems = []
     if ours.get("state", "ACTIVE") != "ACTIVE":
         problems.append(f"it is {ours['state']}")
-    if not ours["pushConfig"].get("oidcToken"):
+    token = ours["pushConfig"].get("oidcToken")
+    pusher = f"serviceAccount:{(token or {}).get('serviceAccountEmail', '')}"
+    if not token:
         problems.append("it pushes without a token, and the function refuses that")
+    elif invokers and not {pusher, "allUsers", "allAuthenticatedUsers"} & set(invokers):
+        problems.append(f"{pusher} pushes, and may not call the function: no event arrives")
     if seconds(ours.get("messageRetentionDuration", "604800s")) < _WEEK:
         problems.append("it keeps messages for less than 7 days")
     if ours.get("deadLetterPolicy"):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from packer_publisher.clouds.gcp_desk import Desk, looked_at
+from packer_publisher.clouds.gcp_desk import WITH_CONDITIONS, Desk, looked_at
 from packer_publisher.clouds.gcp_examined_events import (
     members_of,
+    policy_of,
     schedule_findings,
     sink_findings,
     subscription_findings,
@@ -36,6 +37,7 @@ class GoogleExaminer:
         self.desk = Desk(environ, deadline)
         self.function: Mapping[str, Any] = {}
         self._project = project or environ.get("GOOGLE_CLOUD_PROJECT", "")
+        self._invokers: Collection[str] | None = None
         self._region = region or "-"
         self._sink = sink
 
@@ -94,12 +96,13 @@ class GoogleExaminer:
         sink = self._sink or f"projects/{self.project}/sinks/{self.name}"
         parent = sink.partition("/sinks/")[0]
         yield from looked_at("role", "resourcemanager.*.getIamPolicy and iam.roles.get", lambda: self._role(parent))
+        yield from looked_at("invoker", "run.services.getIamPolicy", self._invoker)
         if not self.queue:
             yield wrong("topic", "PUBLISHER_QUEUE is not set, so sweeps hand nothing over", _REMEDY)
             return
         yield from sink_findings(self.desk, sink, self.queue)
         poison = self.variables.get("PUBLISHER_POISON_TOPIC", "")
-        yield from subscription_findings(self.desk, self.queue, poison, self.project)
+        yield from subscription_findings(self.desk, self.queue, poison, self.project, self._invokers)
         yield from schedule_findings(self.desk, str(self.function["name"]).partition("/functions/")[0], self.queue)
 
     def send_probe(self, text: str) -> None:
@@ -150,7 +153,8 @@ class GoogleExaminer:
 
     def _role(self, parent: str) -> Iterator[Finding]:
         member = f"serviceAccount:{self._service.get('serviceAccountEmail', '')}"
-        policy = self.desk.post("cloudresourcemanager.googleapis.com", f"v3/{parent}:getIamPolicy", {})
+        asked = {"options": {"requestedPolicyVersion": WITH_CONDITIONS}}
+        policy = self.desk.post("cloudresourcemanager.googleapis.com", f"v3/{parent}:getIamPolicy", asked)
         roles = [str(each["role"]) for each in policy.get("bindings", ()) if member in each.get("members", ())]
         held: set[str] = set()
         for role in roles:
@@ -158,12 +162,15 @@ class GoogleExaminer:
             held.update(found.get("includedPermissions", ()))
         missing = [f"{permission} is not granted in {parent}" for permission in PERMISSIONS if permission not in held]
         yield judged("role", f"{member.partition(':')[2]} may read images in {parent}", missing, _REMEDY)
-        pushing = self.desk.get("run.googleapis.com", f"v2/{self._service.get('service', '')}:getIamPolicy")
-        if pushing is not None:
-            invokers = members_of(pushing, "roles/run.invoker")
-            problems = []
-            if "allUsers" in invokers:
-                problems.append("anybody may call the function")
-            if not invokers:
-                problems.append("nobody may call the function: no event arrives")
-            yield judged("invoker", f"{', '.join(sorted(invokers))} may call the function", problems, _REMEDY)
+
+    def _invoker(self) -> Iterator[Finding]:
+        policy = policy_of(self.desk, "run.googleapis.com", f"v2/{self._service.get('service', '')}")
+        if policy is None:
+            return
+        self._invokers = invokers = members_of(policy, "roles/run.invoker")
+        problems = []
+        if "allUsers" in invokers:
+            problems.append("anybody may call the function")
+        if not invokers:
+            problems.append("nobody may call the function: no event arrives")
+        yield judged("invoker", f"{', '.join(sorted(invokers))} may call the function", problems, _REMEDY)
