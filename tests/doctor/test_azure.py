@@ -373,7 +373,7 @@ def test_credentials_that_azure_refuses(azure: tuple[Documents, str], registry: 
     ("answers", "text"),
     [
         ({}, "it could not be sent: There is no queue images."),
-        ({PUT: 403}, "it could not be sent: publisherx.queue.core.windows.net refuses it (HTTP 403, Refused)."),
+        ({PUT: 403}, "it could not be sent: publisherx.queue.core.windows.net refuses it (HTTP 403)."),
         ({PUT: {}}, "The app's Application Insights is not found."),
         ({PUT: {}, COMPONENTS: COMPONENT, QUERY: 403}, "the log cannot be read: look for "),
         ({PUT: {}, COMPONENTS: COMPONENT, QUERY: {"tables": [{"rows": [["{not json"], ["[]"], ["{}"]]}]}}, "no answer"),

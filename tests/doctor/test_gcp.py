@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from packer_publisher import __version__
 from packer_publisher.examiners import Named
-from packer_publisher.finding import Finding, Verdict
+from packer_publisher.finding import Finding, Trouble, Verdict
 from packer_publisher.image import Platform
 from packer_publisher.local.registry_serve import LocalRegistry
 from packer_publisher.settings import configuration_digest
@@ -121,6 +122,14 @@ def test_a_deployment_that_is_well(google: tuple[Documents, str], registry: Loca
     assert 0 == google[0].tokens
 
 
+VARIABLES = "functions__1__serviceConfig__environmentVariables"
+
+
+def deployed(region: str) -> dict[str, Any]:
+    """Return a function of the usual name in a region."""
+    return {"name": f"projects/img-proj/locations/{region}/functions/packer-publisher", "state": "ACTIVE"}
+
+
 Break = Callable[[Documents], object]
 BROKEN: dict[str, tuple[Break, str, str]] = {
     "no function": (
@@ -204,6 +213,47 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         "subscription",
         "it pushes without a token",
     ),
+    "pusher": (
+        lambda d: d.change(SUBSCRIPTION, pushConfig__oidcToken={"serviceAccountEmail": "other@x"}),
+        "subscription",
+        "serviceAccount:other@x pushes, and may not call the function: no event arrives",
+    ),
+    "subscription in trouble": (
+        lambda d: d.change(SUBSCRIPTION, state="RESOURCE_ERROR"),
+        "subscription",
+        "it is RESOURCE_ERROR",
+    ),
+    "no topic": (lambda d: d.table.pop(TOPIC_POLICY), "topic", f"there is no topic {TOPIC}"),
+    "topic not named": (
+        lambda d: d.change(FUNCTIONS, **{f"{VARIABLES}__PUBLISHER_QUEUE": ""}),
+        "topic",
+        "PUBLISHER_QUEUE is not set, so sweeps hand nothing over",
+    ),
+    "filter of something else": (
+        lambda d: d.change(SINK, filter='protoPayload.serviceName="storage.googleapis.com"'),
+        "sink",
+        "its filter is not about images of Compute Engine",
+    ),
+    "poison not named": (
+        lambda d: d.change(FUNCTIONS, **{f"{VARIABLES}__PUBLISHER_POISON_TOPIC": ""}),
+        "poison",
+        "PUBLISHER_POISON_TOPIC is not set: what nobody can read is lost",
+    ),
+    "poison not kept": (
+        lambda d: d.table.update({POISON: {}}),
+        "poison",
+        f"no subscription keeps what {TOPIC}-poison is sent",
+    ),
+    "several functions": (
+        lambda d: d.table.update({FUNCTIONS: {"functions": [deployed("europe-west1"), deployed("us-east1")]}}),
+        "function",
+        "packer-publisher is in several regions: europe-west1, us-east1",
+    ),
+    "no sweep": (
+        lambda d: d.change(JOBS, jobs=[{"pubsubTarget": {"topicName": TOPIC, "data": "not base64"}}]),
+        "sweeps",
+        "not all are scheduled (missing): lost events are found late, or not at all",
+    ),
     "poison": (
         lambda d: d.change(SERIES, timeSeries__0__points__0__value__int64Value="3"),
         "poison",
@@ -244,16 +294,73 @@ def test_a_sink_of_an_organization(google: tuple[Documents, str], registry: Loca
     assert [] == bad(look(google, registry, sink=sink))
 
 
-def test_what_may_not_be_looked_at_is_unknown(google: tuple[Documents, str], registry: LocalRegistry) -> None:
-    """With the role that would allow it, and none of Google's words."""
-    google[0].table[SINK] = 403
+@pytest.mark.parametrize(
+    ("key", "about", "needed"),
+    [
+        (FUNCTIONS, "function", "roles/cloudfunctions.viewer"),
+        (POLICY, "role", "resourcemanager.*.getIamPolicy and iam.roles.get"),
+        (ROLE, "role", "resourcemanager.*.getIamPolicy and iam.roles.get"),
+        (INVOKERS, "invoker", "run.services.getIamPolicy"),
+        (SINK, "sink", "roles/logging.viewer"),
+        (TOPIC_POLICY, "topic", "pubsub.topics.getIamPolicy"),
+        (SUBSCRIPTIONS, "subscription", "roles/pubsub.viewer"),
+        (SUBSCRIPTION, "subscription", "roles/pubsub.viewer"),
+        (POISON, "poison", "roles/pubsub.viewer and roles/monitoring.viewer"),
+        (SERIES, "poison", "roles/pubsub.viewer and roles/monitoring.viewer"),
+        (JOBS, "sweeps", "roles/cloudscheduler.viewer"),
+    ],
+)
+@pytest.mark.parametrize("refusal", [403, 500, "<html>made up</html>"], ids=["denied", "broken", "no answer"])
+def test_what_may_not_be_looked_at_is_unknown(
+    google: tuple[Documents, str], registry: LocalRegistry, key: str, about: str, needed: str, refusal: int | str
+) -> None:
+    """By itself, whatever is the matter; a denial comes with the role that would allow it, none with Google's words."""
+    google[0].table[key] = refusal
     findings = look(google, registry)
-    [found] = [found for found in findings if found.about == "sink"]
-    assert (Verdict.UNKNOWN, "run the doctor with credentials that have roles/logging.viewer") == (
-        found.verdict,
-        found.remedy,
-    )
+    [found] = [found for found in findings if found.verdict is not Verdict.RIGHT and found.about != "probe"]
+    assert (Verdict.UNKNOWN, about) == (found.verdict, found.about)
+    remedy = f"run the doctor with credentials that have {needed}"
+    assert (refusal == 403) == (found.trouble is Trouble.CREDENTIALS) == (found.remedy == remedy)
+    assert found.remedy
     assert "made up" not in str(findings)
+
+
+def test_credentials_that_google_refuses(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """A token that has ended is told from a role that is missing."""
+    google[0].table[FUNCTIONS] = 401
+    [found] = [found for found in look(google, registry) if found.verdict is Verdict.WRONG]
+    assert ("function", Trouble.CREDENTIALS) == (found.about, found.trouble)
+    assert "run `gcloud auth application-default login`" == found.remedy
+
+
+def test_figures_that_are_not_there_yet(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """A new subscription has none, and that is no empty one."""
+    google[0].table[SERIES] = {"timeSeries": []}
+    assert [(Verdict.UNKNOWN, "poison")] == [(verdict, about) for verdict, about, _ in bad(look(google, registry))]
+
+
+def test_lists_go_on_page_after_page(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """The function is on the second page."""
+    table = google[0].table
+    table[f"{FUNCTIONS}?pageToken=2"] = table[FUNCTIONS]
+    table[FUNCTIONS] = {"nextPageToken": "2"}
+    assert [] == bad(look(google, registry))
+
+
+def test_a_role_under_a_condition(google: tuple[Documents, str], registry: LocalRegistry) -> None:
+    """It counts as held; without asking for conditions Google gives such a role a name that nobody can look up."""
+
+    def policy(body: bytes) -> dict[str, Any]:
+        whole = json.loads(body).get("options", {}).get("requestedPolicyVersion") == 3
+        role = "projects/img-proj/roles/PackerPublisher"
+        if not whole:
+            return {"bindings": [{"role": f"{role}_withcond_1a2b3c", "members": [ACCOUNT]}]}
+        return {"bindings": [{"role": role, "members": [ACCOUNT], "condition": {"title": "c", "expression": "true"}}]}
+
+    google[0].table[POLICY] = policy
+    assert [] == bad(look(google, registry))
+    asked = [each for each in google[0].asked if each.startswith("GET") and ":getIamPolicy" in each]
+    assert [True, True] == [each.endswith("?options.requestedPolicyVersion=3") for each in asked]
 
 
 def test_a_probe(google: tuple[Documents, str], registry: LocalRegistry) -> None:
@@ -283,3 +390,68 @@ def test_a_probe(google: tuple[Documents, str], registry: LocalRegistry) -> None
         (Verdict.WRONG, "function's view of images", "not readable: no"),
     ] == bad(findings)
     assert said(findings, "function's version")[0].startswith("note: 0.0.1, the doctor's is ")
+
+
+PUBLISH, ENTRIES = f"POST pubsub.googleapis.com/v1/{TOPIC}:publish", "POST logging.googleapis.com/v2/entries:list"
+
+
+@pytest.mark.parametrize(
+    ("answers", "verdict", "text"),
+    [
+        (
+            {PUBLISH: 403},
+            Verdict.UNKNOWN,
+            "it could not be sent: pubsub.googleapis.com refuses it (HTTP 403, REFUSED).",
+        ),
+        ({}, Verdict.UNKNOWN, f"it could not be sent: Google Cloud knows no v1/{TOPIC}:publish."),
+        ({PUBLISH: {}, ENTRIES: 403}, Verdict.UNKNOWN, "it was sent, and the log cannot be read: look for "),
+        ({PUBLISH: {}, ENTRIES: {"entries": [{"textPayload": "x"}]}}, Verdict.WRONG, "no answer to "),
+    ],
+)
+def test_a_probe_that_comes_to_nothing(
+    google: tuple[Documents, str], registry: LocalRegistry, answers: dict[str, Answer], verdict: Verdict, text: str
+) -> None:
+    """Where it went is said, and what is in the way."""
+    google[0].table.update(answers)
+    [found] = [found for found in look(google, registry, probe=True) if found.about == "probe"]
+    assert verdict is found.verdict
+    assert found.text.startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (
+            {"problem": "PUBLISHER_QUIET is soon"},
+            [("function's settings", Verdict.WRONG, "PUBLISHER_QUIET is soon")],
+        ),
+        (
+            {"registry": "off", "images": "readable", "denied": ["eu-west-2"]},
+            [
+                (
+                    "function's configuration",
+                    Verdict.RIGHT,
+                    f"digest {configuration_digest({'PUBLISHER_CONFIG': CONFIG})}",
+                ),
+                ("configuration here", Verdict.RIGHT, "the same document"),
+                ("function's way to HCP", Verdict.NOTE, "HCP_PACKER_REGISTRY is off"),
+                ("function's view of images", Verdict.RIGHT, "readable"),
+                ("function's view of images", Verdict.NOTE, "no access to eu-west-2"),
+            ],
+        ),
+    ],
+    ids=["wrong settings", "a document in the archive"],
+)
+def test_what_a_probe_says(
+    google: tuple[Documents, str], registry: LocalRegistry, answer: dict[str, Any],
+    told: list[tuple[str, Verdict, str]],
+) -> None:  # fmt: skip
+    """What only the function knows: its settings, the document in its archive, the places it may not look into."""
+    google[0].change(FUNCTIONS, **{f"{VARIABLES}__PUBLISHER_CONFIG": "publisher.json"})
+    digest = configuration_digest({"PUBLISHER_CONFIG": CONFIG})
+    said_in_full = {"probe": "x", "version": __version__, "configuration": digest, **answer}
+    google[0].table |= {PUBLISH: {}, ENTRIES: {"entries": [{"jsonPayload": said_in_full}]}}
+    environ = {**registry.environment(), "PUBLISHER_GOOGLE_ENDPOINT": google[1], "GOOGLE_CLOUD_PROJECT": "img-proj"}
+    findings = examine(Platform.GCE, Named(), {**environ, "PUBLISHER_CONFIG": CONFIG}, probe=True)
+    at = [found.about for found in findings].index("function's version") + 1
+    assert told == [(found.about, found.verdict, found.text) for found in findings[at:]]
