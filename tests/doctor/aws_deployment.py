@@ -112,7 +112,8 @@ class Deployment:
         """Give the role a managed policy of its own, or a boundary; yield its ARN."""
         statement = {"Effect": "Allow", "Action": list(actions) or READING, "Resource": "*"}
         document = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
-        arn: str = self.iam.create_policy(PolicyName="attached", PolicyDocument=document)["Policy"]["Arn"]
+        name = "boundary" if boundary else "attached"
+        arn: str = self.iam.create_policy(PolicyName=name, PolicyDocument=document)["Policy"]["Arn"]
         if boundary:
             self.iam.put_role_permissions_boundary(RoleName=NAME, PermissionsBoundary=arn)
         else:

@@ -23,11 +23,15 @@ _ACTION = re.compile(r"(?:^|&)Action=(\w+)")
 
 @dataclass
 class Gate:
-    """What is denied: services, calls of them (``iam:GetRole``) or whole regions; ``denied`` counts what was."""
+    """What is denied: services, calls of them (``iam:GetRole``) or whole regions; ``denied`` lists what was.
+
+    ``words`` are changed in all other answers: for what moto cannot be brought to say.
+    """
 
     behind: str
     closed: set[str] = field(default_factory=set)
     denied: list[str] = field(default_factory=list)
+    words: dict[bytes, bytes] = field(default_factory=dict)
 
     async def _answer(self, request: Request) -> Response:
         body = await request.body()
@@ -46,7 +50,10 @@ class Gate:
 
         answer = await run_in_threadpool(ask)
         passed = {name: value for name, value in answer.headers.items() if name.startswith(("x-amz", "content-type"))}
-        return Response(answer.content, answer.status_code, passed)
+        content = answer.content
+        for old, new in self.words.items():
+            content = content.replace(old, new)
+        return Response(content, answer.status_code, passed)
 
     @staticmethod
     def _operation(request: Request, body: bytes) -> str:

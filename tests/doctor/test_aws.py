@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
 import logging
@@ -218,6 +219,67 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         "region me-south-1",
         "the configuration names it, and it is not enabled",
     ),
+    "queue not named": (
+        lambda d: d.function({"PUBLISHER_CONFIG": CONFIG}),
+        "queue",
+        "PUBLISHER_QUEUE is not set, so events cannot rest and sweeps hand nothing over",
+    ),
+    "role gone": (
+        lambda d: (
+            d.iam.delete_role_policy(RoleName=NAME, PolicyName="publish"),
+            d.iam.delete_role(RoleName=NAME),
+        ),
+        "role",
+        "there is no role packer-publisher",
+    ),
+    "parameter": (
+        lambda d: d.function(
+            d.variables | {"PUBLISHER_CLIENT_SECRET": "arn:aws:ssm:eu-west-1:111122223333:parameter/hcp"}
+        ),
+        "role",
+        "ssm:GetParameter is not allowed",
+    ),
+    "one at a time": (
+        lambda d: d.awslambda.put_function_concurrency(FunctionName=NAME, ReservedConcurrentExecutions=1),
+        "concurrency",
+        "1 is reserved, less than the 2 of the event source: throttled messages use up their tries",
+    ),
+    "whole batches": (
+        lambda d: (
+            d.awslambda.delete_event_source_mapping(UUID=d.mapping),
+            d.awslambda.create_event_source_mapping(EventSourceArn=d.arn, FunctionName=NAME),
+        ),
+        "event source",
+        "it does not report single failures: one message in trouble repeats its whole batch",
+    ),
+    "dead letters gone": (
+        lambda d: d.sqs.delete_queue(QueueUrl=d.dead_url),
+        "dead letters",
+        "there is no queue arn:aws:sqs:eu-west-1:",
+    ),
+    "rule without dead letters": (
+        lambda d: d.events.put_targets(Rule="StateChanges", Targets=[{"Id": "target", "Arn": d.arn}]),
+        "rule of state changes",
+        "StateChanges has no dead-letter queue",
+    ),
+    "no sweeps": (
+        lambda d: [d.events.remove_targets(Rule=rule, Ids=["target"]) for rule in ("SweepOften", "SweepDaily")],
+        "sweeps",
+        "no schedule sweeps: lost events are never found",
+    ),
+    "one sweep": (
+        lambda d: d.events.remove_targets(Rule="SweepOften", Ids=["target"]),
+        "sweeps",
+        "not all run: one is missing; lost events are found late, or not at all",
+    ),
+    "forwarder's tags": (
+        lambda d: d.client("events", "us-east-1").put_rule(
+            Name="TagChanges",
+            EventPattern=json.dumps(TAGS | {"detail": TAGS["detail"] | {"changed-tag-keys": ["hcp-packer-bucket"]}}),
+        ),
+        "region us-east-1",
+        "tag changes of hcp-packer-channels, hcp-packer-component-type, hcp-packer-expects,",
+    ),
     "configuration": (
         lambda d: d.function(d.variables | {"PUBLISHER_QUIET": "soon"}),
         "configuration",
@@ -236,7 +298,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
 }
 
 
-ALONE = ("function gone", "queue gone", "configuration", "credentials", "secret")
+ALONE = ("function gone", "queue gone", "queue not named", "configuration", "credentials", "secret")
 """Cases that hide others, or show in a second place."""
 
 
@@ -290,9 +352,55 @@ def test_regions_without_a_forwarder(deployment: Deployment, registry: LocalRegi
 def test_the_archive_of_a_release(deployment: Deployment, registry: LocalRegistry) -> None:
     """What runs is compared with what was built."""
     digest = said(look(registry), "archive")[0].removeprefix("note: sha256 ")
+    configuration = deployment.awslambda.get_function_configuration(FunctionName=NAME)
+    whole = base64.b64decode(configuration["CodeSha256"]).hex()
+    assert [f"right: sha256 {digest}, as in the manifest"] == said(look(registry, archive=whole), "archive")
     assert ["wrong: sha256 " + digest + ", the manifest has aaaaaaaaaaaaaaaa"] == said(
         look(registry, archive="a" * 64), "archive"
     )
+
+
+def test_what_a_role_may_is_what_all_its_policies_and_its_boundary_say(
+    deployment: Deployment, registry: LocalRegistry
+) -> None:
+    """A managed policy counts as an inline one, what is granted by the service is told, and a boundary limits both."""
+    deployment.role(READING[:1], QUEUEING)
+    with deployment.attached_policy("ec2:*"):
+        broad = "note: packer-publisher allows far more than is needed: ec2:*"
+        assert ["right: packer-publisher allows what the function does", broad] == said(look(registry), "role")
+        with deployment.attached_policy(*READING[:2], "sqs:*", boundary=True) as boundary:
+            [text, _] = said(look(registry), "role")
+            assert f"wrong: ec2:GetImageAncestry is not allowed by the boundary {boundary}" == text
+
+
+def test_messages_that_wait(deployment: Deployment, registry: LocalRegistry, guard: Gate) -> None:
+    """A hundred are nothing; more are told, because trouble may be behind them."""
+    for number, lines in ((100, 1), (101, 2)):
+        guard.words[b'"ApproximateNumberOfMessages": "0"'] = b'"ApproximateNumberOfMessages": "%d"' % number
+        told = said(look(registry), "queue")
+        assert [f"right: {number} messages to be worked on, 0 resting", f"note: {number} messages wait"][:lines] == told
+
+
+def test_what_lambda_says_of_a_function_in_trouble(
+    deployment: Deployment, registry: LocalRegistry, guard: Gate
+) -> None:
+    """Its state, and its last update, each with Lambda's reason."""
+    guard.words |= {
+        b'"State": "Active"': b'"State": "Failed", "StateReason": "no subnet is left"',
+        b'"LastUpdateStatus": "Successful"': b'"LastUpdateStatus": "Failed", "LastUpdateStatusReason": "no role"',
+    }
+    [text] = said(look(registry), "function")
+    assert "wrong: it is Failed: no subnet is left; its last update failed: no role" == text
+
+
+def test_a_partition_without_events_across_regions(
+    deployment: Deployment, registry: LocalRegistry, guard: Gate
+) -> None:
+    """In China each region has the whole stack; a forwarder is asked for nowhere."""
+    guard.words[b"arn:aws:sts:"] = b"arn:aws-cn:sts:"
+    findings = look(registry)
+    assert ["note: events cross no regions in aws-cn: 1 other region"] == said(findings, "forwarders")
+    assert [] == [found for found in findings if found.about.startswith("region ")]
 
 
 def test_another_configuration_than_the_one_at_hand(deployment: Deployment, registry: LocalRegistry) -> None:
@@ -404,6 +512,7 @@ def guard(guarded: tuple[Gate, str], deployment: Deployment, monkeypatch: pytest
     guarded[0].denied.clear()
     yield guarded[0]
     guarded[0].closed.clear()
+    guarded[0].words.clear()
 
 
 RULES = {"rule of tag changes", "rule of state changes", "sweeps"}

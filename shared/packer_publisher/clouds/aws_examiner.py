@@ -14,7 +14,6 @@ from packer_publisher.clouds.aws_examined_queues import queue_findings
 from packer_publisher.clouds.aws_policies import allowed, policy_document, role_documents, sweeping
 from packer_publisher.clouds.aws_probe import probe_answer, send_probe
 from packer_publisher.deadline import Deadline
-from packer_publisher.errors import ConfigurationError, PublisherError
 from packer_publisher.finding import Finding, judged, note, right, wrong
 from packer_publisher.policy import Policy
 from packer_publisher.secret_reference import SecretsManagerSecret, SystemsManagerParameter, parse_secret_reference
@@ -221,11 +220,3 @@ class AWSExaminer:
         partition = str(self.function.get("FunctionArn", "arn:aws:")).split(":")[1]
         account, _, name = self.queue.rstrip("/").rpartition("/")
         return f"arn:{partition}:sqs:{self.desk.home}:{account.rpartition('/')[2]}:{name}"
-
-
-def home_of(region: str) -> str:
-    """Return the region to examine; ConfigurationError where none is named or set."""
-    try:
-        return region or Clients().home()
-    except PublisherError as error:
-        raise ConfigurationError(str(error), remedy="name it with --region") from error
