@@ -59,7 +59,6 @@ GOOD: list[dict[str, Any]] = [
     rule({}, ignore=True),
     {"rules": [rule({"name": "a"}, ignore="true")["rules"][0], rule({"name": "b"})["rules"][0]]},
 ]
-
 BAD: list[Any] = [
     [],
     "rules",
@@ -123,8 +122,8 @@ BAD: list[Any] = [
     rule({"tags": {"a" * 129: "a"}}),
     rule({"tags": {"a": {}}}),
 ]
-
 BEYOND_THE_SCHEMA: list[dict[str, Any]] = [
+    rule({"name": "(?P<os>[a-z]+)-.*"}),
     rule({}, bucket="w_b"),
     rule({}, bucket="{"),
     rule({}, bucket="{}"),
@@ -191,6 +190,8 @@ def test_the_parser_refuses_more_than_a_schema_can(document: dict[str, Any]) -> 
          "rules:\n- bucket: web"),
         ("m.yaml, line 5: rule 1: match.name.regexp is not known; write regex",
          "rules:\n- bucket: web\n  match:\n    name:\n      regexp: x"),
+        ('m.yaml, line 1: rule 1: match.name[1] is "web-(?P<n>[0-9]+)", a regular expression; write it as '
+         "{regex: ...}; other values are exact", 'rules: [{match: {name: [web, "web-(?P<n>[0-9]+)"]}, bucket: web}]'),
         ('m.yaml, line 3: rule 1: bucket is "w_b"; a bucket has 3 to 36 letters, digits or hyphens',
          "rules:\n- match: {}\n  bucket: w_b"),
         ("m.yaml, line 3: rule 1: bucket has a { without its other half; write {{ or }} for a brace itself",
@@ -326,50 +327,6 @@ def test_a_digest_tells_one_mapping_from_another() -> None:
     assert digests[2] == digests[4]
     assert 4 == len(set(digests))
     assert {12} == set(map(len, digests))
-
-
-def unlisted(text: str) -> str:
-    with pytest.raises(MappingProblems) as caught:
-        read_list(text, "images.csv")
-    return str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("problem", "text"),
-    [
-        ("images.csv, line 1, is empty; its first line is image,bucket,fingerprint", "\n\n"),
-        ("images.csv, line 1, lists no image", "image,bucket,fingerprint\n"),
-        ('images.csv, line 1, has the unknown column "buckte"; write bucket', "image,bucket,buckte\n"),
-        ("images.csv, line 1, has the column bucket twice; keep one of them", "image,bucket,bucket\n"),
-        (
-            "images.csv, line 1, has no column image; the first line names the columns: image,bucket,fingerprint",
-            "bucket,fingerprint\nweb,a\n",
-        ),
-        ("images.csv, line 3, has 2 cells, and the first line has 3", "image,bucket,fingerprint\n\nami-0abcdef0,web\n"),
-        ("images.csv, line 2, bucket 'w_b' is no bucket name", "image,bucket\nami-0abcdef0,w_b\n"),
-        ("images.csv, line 2, is not CSV (unexpected end of data)", 'image,bucket\n"ami-0abcdef0,web\n'),
-    ],
-)
-def test_a_broken_list_is_refused_with_its_line(problem: str, text: str) -> None:
-    """The exact texts, as a person reads them."""
-    assert unlisted(text).startswith(problem)
-
-
-def test_an_image_is_listed_once_by_an_address_that_names_it() -> None:
-    """The same AMI with and without its region is one image; a bare Google name belongs to no project."""
-    text = "image,bucket\nami-0abcdef0,web\neu-west-1:ami-0abcdef0,api\nubuntu-24,web\n"
-    assert [
-        "the mapping has 2 problems:",
-        '  - images.csv, line 3, image "eu-west-1:ami-0abcdef0" is given twice (first in line 2); keep one',
-        '  - images.csv, line 4, image "ubuntu-24" is no address of an image; write an AMI id, also as '
-        "eu-west-1:ami-0123456789abcdef0; the ARM id of a managed image or of a gallery image version; a Google image "
-        "as projects/PROJECT/global/images/NAME",
-    ] == unlisted(text).splitlines()
-
-
-def test_a_list_in_a_wrong_form_is_told_briefly() -> None:
-    """Of a thousand broken rows the first twenty are told."""
-    assert 21 == len(unlisted("image,bucket\n" + "x,web\n" * 1000).splitlines())
 
 
 @pytest.mark.parametrize("name", ["rules.yaml", "rules.YML", "rules.json", "rules.csv"])

@@ -35,6 +35,7 @@ from packer_publisher.values import Reader, Unreadable, boolean, choice, duratio
 MOST_VALUES = 100
 _ALWAYS = timedelta(days=36500)
 _MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}(T[0-9]{2}:[0-9]{2}(:[0-9]{2})?(Z|[+-][0-9]{2}:[0-9]{2})?)?")
+_NAMED_GROUP = re.compile(r"\(\?P?<\w+>")
 _PLATFORMS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gce": Platform.GCE, "gcp": Platform.GCE}
 _PLATFORMS["google"] = Platform.GCE
 
@@ -44,7 +45,10 @@ def _platform(value: Any) -> str:
 
 
 def _value(value: Any) -> str:
-    return read_text(value, "write a value, a list of values, or a mapping such as {regex: ...} or {present: false}")
+    text = read_text(value, "write a value, a list of values, or a mapping such as {regex: ...} or {present: false}")
+    if _NAMED_GROUP.search(text):  # no image is called so; the rule would take none, and say nothing
+        raise Unreadable(f"{shown(text)}, a regular expression", "write it as {regex: ...}; other values are exact")
+    return text
 
 
 def _moment(value: Any) -> datetime:

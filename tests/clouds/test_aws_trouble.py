@@ -2,91 +2,32 @@
 
 from __future__ import annotations
 
-import socket
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
-import boto3
 import pytest
+from tests.clouds.aws_scripts import OTHER, OWN, REF, REGIONS, cloud, everywhere, gathered, no_credentials, own_image
 from tests.clouds.aws_stand_in import (
     NOW,
     TAGS,
     Answer,
     Request,
-    ancestry,
     error,
-    forget_credentials,
     image_xml,
     images,
     minutes,
     policy,
     regions,
     scripted_ec2,
-    session,
     soon,
 )
 
 from packer_publisher.clouds.aws import AWS
 from packer_publisher.clouds.aws_calls import ATTEMPTS
-from packer_publisher.deadline import Deadline
 from packer_publisher.errors import CloudTrouble, ConfigurationError, CredentialsTrouble, Trouble
-from packer_publisher.image import Artifact, Image, ImageRef, Platform
+from packer_publisher.image import Artifact
 from packer_publisher.placement import place
 
-OWN = "ami-0aaaaaaaaaaaaaaaa"
-OTHER = "ami-0bbbbbbbbbbbbbbbb"
-PARENT = "ami-0cccccccccccccccc"
-REF = ImageRef(Platform.AWS, "123456789012", "us-east-1", OWN)
-LAUNCHED = (
-    f"<sourceInstanceId>i-0123456789abcdef0</sourceInstanceId><sourceImageId>{PARENT}</sourceImageId>"
-    "<sourceImageRegion>us-east-1</sourceImageRegion>"
-)
-COPIED = f"<sourceImageId>{OTHER}</sourceImageId><sourceImageRegion>us-east-1</sourceImageRegion>"
-REGIONS = regions(us_east_1="opt-in-not-required", eu_west_1="opt-in-not-required", me_south_1="not-opted-in")
-
-Script = Callable[[Request], Answer]
-
-
-@pytest.fixture(autouse=True)
-def no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    forget_credentials(monkeypatch)
-
-
-def cloud(*names: str) -> AWS:
-    """Return the cloud as a function would have it."""
-    return AWS(policy(*names), session_factory=session, now=lambda: NOW)
-
-
-def own_image(more: str = LAUNCHED, tags: dict[str, str] = TAGS) -> str:
-    """Return the image of these tests as EC2 describes it."""
-    return image_xml(OWN, "base-1", minutes(10), tags, more)
-
-
-def everywhere(more: str = LAUNCHED, **by_region: Answer) -> Script:
-    """Return a script: the own image in us-east-1, the regions, and what is given for a region (eu_west_1=...)."""
-
-    def answer(request: Request) -> Answer:
-        if request.action == "DescribeRegions":
-            return REGIONS
-        special = by_region.get(request.region.replace("-", "_"))
-        if special is not None:
-            return special
-        return images(own_image(more)) if request.region == "us-east-1" else images()
-
-    return answer
-
-
-def gathered(script: Script, monkeypatch: pytest.MonkeyPatch, aws: AWS, tags: dict[str, str] = TAGS) -> Image:
-    """Return the image of these tests with its regions."""
-    with scripted_ec2(script) as ec2:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", ec2.url)
-        image = aws.describe(REF, soon())
-        assert image is not None
-        image = replace(image, tags=tags)
-        placement = place(image, aws.policy)
-        assert placement is not None
-        return aws.gather(image, placement, soon())
+__all__ = ["no_credentials"]
 
 
 def test_a_list_in_pages_is_read_to_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,43 +250,6 @@ def test_one_query_per_region_is_enough_where_the_tag_names_them(monkeypatch: py
             assert expected == len(lists)
 
 
-def test_nothing_is_begun_that_cannot_end_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With less time than one attempt may need, AWS is not asked at all."""
-    with scripted_ec2(lambda _: images()) as ec2:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", ec2.url)
-        with pytest.raises(CloudTrouble) as caught:
-            cloud().describe(REF, Deadline.after(2.5))
-
-    assert "not enough time is left to ask AWS region us-east-1" == str(caught.value)
-    assert [] == ec2.requests
-
-
-def test_a_silent_region_ends_with_the_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The read time-out is short when time is short, and no retry begins that the deadline would cut."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
-        began = time.monotonic()
-        with pytest.raises(CloudTrouble) as caught:
-            cloud().describe(REF, Deadline.after(3.5))
-        took = time.monotonic() - began
-
-    assert "AWS region us-east-1 did not answer within the time that was left" == str(caught.value)
-    assert took < 4.0
-
-
-def test_an_address_where_nobody_listens_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name that does not resolve looks the same: the region may not exist."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
-
-    with pytest.raises(CloudTrouble) as caught:
-        cloud().describe(REF, soon())
-
-    assert "AWS region us-east-1 could not be reached" == str(caught.value)
-    assert "check the region's name, DNS and the way out" == caught.value.remedy
-
-
 def test_a_scan_passes_over_denied_regions_and_tells_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A closed region is not ours; that all are closed is the credentials."""
     aws = cloud("eu-west-1", "us-east-1")
@@ -375,67 +279,6 @@ def test_a_scan_of_enabled_regions_begins_in_the_home_region(monkeypatch: pytest
     assert "no AWS region is set" == str(caught.value)
 
 
-def copy_script(answer: Answer) -> Script:
-    """Return a script in which the own image is a copy, its original is gone, and ancestry answers this."""
-
-    def script(request: Request) -> Answer:
-        return answer if request.action == "GetImageAncestry" else images(own_image(COPIED))
-
-    return script
-
-
-CHAINS = [
-    ("a copy of the build's image", ancestry((OWN, OTHER, "us-east-1"), (OTHER, PARENT, "us-east-1")), PARENT),
-    ("a copy of a registered image", ancestry((OWN, OTHER, "us-east-1"), (OTHER, "", "")), None),
-    (
-        "a copy of a copy from abroad",
-        ancestry((OWN, OTHER, "us-east-1"), (OTHER, "ami-0d", "eu-west-1"), ("ami-0d", PARENT, "eu-west-1")),
-        PARENT,
-    ),
-    ("a chain that ends early", ancestry((OWN, OTHER, "us-east-1")), None),
-    ("no chain", ancestry(), None),
-    ("a circle", ancestry((OWN, OTHER, "eu-west-1"), (OTHER, OWN, "us-east-1")), None),
-]
-
-
-@pytest.mark.parametrize(("answer", "parent"), [chain[1:] for chain in CHAINS], ids=[chain[0] for chain in CHAINS])
-def test_the_parent_of_a_copy_is_what_the_first_launch_in_its_chain_started_from(
-    answer: Answer, parent: str | None, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Copies are stepped over; where no launch is certain there is no parent."""
-    assert parent == gathered(copy_script(answer), monkeypatch, cloud("us-east-1")).source
-
-
-@pytest.mark.parametrize("code", ["UnauthorizedOperation", "InvalidAction"])
-def test_without_ancestry_a_copy_has_no_parent(code: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The permission is optional, and the call is not in every region; the build is whole, and the refusal told."""
-    aws = cloud("us-east-1")
-
-    image = gathered(copy_script(error(code, 403)), monkeypatch, aws)
-
-    assert (True, None) == (image.whole, image.source)
-    assert {"us-east-1 GetImageAncestry": code} == aws.denied
-
-
-def test_ancestry_that_is_throttled_is_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The parent is written once: it is worth waiting for."""
-    with pytest.raises(CloudTrouble) as caught:
-        gathered(copy_script(error("RequestLimitExceeded", 503)), monkeypatch, cloud("us-east-1"))
-
-    assert "AWS region us-east-1 throttles (RequestLimitExceeded), 3 tries" == str(caught.value)
-
-
-def test_a_tag_that_names_the_parent_saves_the_question(monkeypatch: pytest.MonkeyPatch) -> None:
-    """hcp-packer-source-image is exact; ancestry is not asked for."""
-    tags = {**TAGS, "hcp-packer-source-image": PARENT}
-
-    def answer(request: Request) -> Answer:
-        assert request.action != "GetImageAncestry"
-        return images(own_image(COPIED, tags))
-
-    assert None is gathered(answer, monkeypatch, cloud("us-east-1"), tags).source
-
-
 @pytest.mark.parametrize("date", ["", "yesterday"])
 def test_an_image_without_a_creation_date_is_trouble(date: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every AMI has one, and the older one wins: it is not made up."""
@@ -446,63 +289,6 @@ def test_an_image_without_a_creation_date_is_trouble(date: str, monkeypatch: pyt
             cloud().describe(REF, soon())
 
     assert f"{OWN} has the creation date {date}, which is none" == str(caught.value)
-
-
-@pytest.mark.parametrize("code", ["InvalidAction", "UnknownOperation", "UnsupportedOperation"])
-@pytest.mark.parametrize("action", ["DescribeImages", "DescribeRegions"])
-def test_an_endpoint_that_lacks_a_needed_call_is_trouble(
-    code: str, action: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Only the ancestry of a copy can be done without; an error of our own making never gets out."""
-
-    def answer(request: Request) -> Answer:
-        return error(code) if request.action == action else images(own_image())
-
-    with pytest.raises(CloudTrouble) as caught:
-        gathered(answer, monkeypatch, cloud())
-
-    assert f"AWS region us-east-1 does not support the call ({code})" == str(caught.value)
-    assert "check that AWS_ENDPOINT_URL, where it is set, is an endpoint of EC2" == caught.value.remedy
-
-
-@pytest.mark.parametrize("variable", ["AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_EC2"])
-@pytest.mark.parametrize("value", ["nonsense", "http://[::1", "http://me:hidden-word@host:port"])
-def test_an_endpoint_that_is_no_address_names_its_variable(
-    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """boto3 says ValueError; the value is not repeated, because it may hold a password."""
-    monkeypatch.setenv(variable, value)
-
-    with pytest.raises(ConfigurationError) as caught:
-        AWS(policy(), session_factory=lambda: boto3.Session("AKIAFAKE", "fake-secret")).describe(REF, soon())
-
-    assert f"{variable} is no address of an endpoint" == str(caught.value)
-    assert "write it as in https://ec2.eu-west-1.amazonaws.com, or leave it unset to talk to AWS itself" == (
-        caught.value.remedy
-    )
-
-
-def test_a_region_whose_name_is_none_is_no_matter_of_the_endpoint() -> None:
-    """botocore calls that a ValueError, too."""
-    with pytest.raises(CloudTrouble) as caught:
-        cloud().describe(replace(REF, region="eu west 1"), soon())
-
-    assert "AWS region eu west 1 did not answer usefully (InvalidRegionError)" == str(caught.value)
-
-
-def test_a_proxy_that_cannot_be_reached_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The way out is the proxy's; its address may hold a password and is not repeated."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-    monkeypatch.setenv("HTTPS_PROXY", f"http://me:hidden-word@127.0.0.1:{port}")
-    for variable in ("https_proxy", "AWS_ENDPOINT_URL"):
-        monkeypatch.delenv(variable, raising=False)
-
-    with pytest.raises(CloudTrouble) as caught:
-        AWS(policy(), session_factory=lambda: boto3.Session("AKIAFAKE", "fake-secret")).describe(REF, soon())
-
-    assert "AWS region us-east-1 could not be reached through the proxy" == str(caught.value)
-    assert "check HTTPS_PROXY" == caught.value.remedy
 
 
 def test_a_scan_passes_over_an_image_that_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -21,7 +21,7 @@ from packer_publisher.placement import Item
 from packer_publisher.plan import next_call
 from packer_publisher.snapshot import Build, Channel, FoundArtifact, Parent
 from packer_publisher.steps import CreateBuild, FillBuild, FindParent
-from tests.core.test_plan import QUIRKS, build, item, version
+from tests.core.snapshots import QUIRKS, build, item, version
 
 AMI = FindParent("web", "a1", "aws", "ami-base")
 FOUND = Parent("id-base-1", "", "base", "base-1", "v3")

@@ -24,7 +24,7 @@ from packer_publisher.labels import ABANDONED, GONE, MARKER, gone_from, labels_w
 from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Version, label_pairs
 from packer_publisher.steps import RevokeVersion, SetLabels
-from tests.core.test_plan import T0, WEB, build, item, version
+from tests.core.snapshots import T0, WEB, build, item, version
 
 OWNER = "aws:111111111111"
 FIRST, SECOND = "ami-0aaaaaaaaaaaaaaa1", "ami-0aaaaaaaaaaaaaaa2"

@@ -19,7 +19,7 @@ from packer_publisher.report import Outcome
 from packer_publisher.snapshot import Build, BuildStatus, Latest
 from packer_publisher.steps import SetLabels, SetStatus
 from packer_publisher.verdict import judge
-from tests.core.test_plan import QUIRKS, T0, WEB, build, item, version
+from tests.core.snapshots import QUIRKS, T0, WEB, build, item, version
 
 AWS, AZURE = item(), item(Platform.AZURE)
 

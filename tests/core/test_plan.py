@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
 from packer_publisher.expectation import Quirks, missing
-from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform
-from packer_publisher.labels import MARKER, OWNER, own_labels, placeholder_labels
-from packer_publisher.placement import Item, Placement
+from packer_publisher.image import Artifact, ImageState, Platform
+from packer_publisher.labels import MARKER, OWNER, own_labels
+from packer_publisher.placement import Item
 from packer_publisher.plan import next_call
 from packer_publisher.policy import BucketPolicy
 from packer_publisher.provenance import Metadata
 from packer_publisher.report import Outcome
-from packer_publisher.snapshot import Build, BuildStatus, Latest, Parent, Version, label_pairs
-from packer_publisher.standing import Standing, standings
+from packer_publisher.snapshot import BuildStatus, Latest, Parent, Version, label_pairs
 from packer_publisher.steps import (
     CreateBucket,
     CreateBuild,
@@ -25,68 +24,10 @@ from packer_publisher.steps import (
     Gather,
     ReadBucket,
     ReadVersion,
-    SetLabels,
     SetStatus,
 )
 from packer_publisher.verdict import judge
-
-T0 = datetime(2026, 11, 1, 12, tzinfo=UTC)
-WEB = ("web", "a1")
-QUIRKS = Quirks()
-OWNERS = {Platform.AWS: "111111111111", Platform.AZURE: "sub-1", Platform.GCE: "project-1"}
-TYPES = {Platform.AWS: "amazon-ebs", Platform.AZURE: "azure-arm", Platform.GCE: "googlecompute"}
-REGIONS = {Platform.AWS: "eu-west-1", Platform.AZURE: "westeurope", Platform.GCE: "europe-west1-b"}
-
-
-def item(
-    platform: Platform = Platform.AWS,
-    expects: str = "",
-    *,
-    identifier: str = "",
-    owner: str = "",
-    whole: bool | None = True,
-    age: int = 0,
-    rules: BucketPolicy | None = None,
-    channels: tuple[str, ...] = (),
-) -> Item:
-    name = identifier or f"{platform}-image"
-    ref = ImageRef(platform, owner or OWNERS[platform], "", name)
-    artifacts = (Artifact(REGIONS[platform], name),)
-    image = Image(ref, name, ImageState.AVAILABLE, T0 - timedelta(minutes=age), artifacts, whole=whole)
-    rules = rules or BucketPolicy()
-    names = tuple(sorted(expects.split()))
-    return Item(image, Placement(*WEB, TYPES[platform], rules, expects=names, channels=channels))
-
-
-def build(
-    subject: Item,
-    status: BuildStatus = BuildStatus.UNSET,
-    *,
-    full: bool = True,
-    owner: bool = True,
-    **fields: object,
-) -> Build:
-    """Return the build of an item as our functions write it, whole or still empty."""
-    component_type = subject.placement.component_type
-    empty = Build(
-        f"build-{component_type}",
-        component_type,
-        status=status,
-        labels=own_labels(subject.image.owner, subject.placement.expects) if owner else placeholder_labels(),
-        created_at=T0,
-    )
-    whole = {"platform": str(subject.image.platform), "artifacts": frozenset(subject.image.artifacts)}
-    return replace(empty, **(whole if full else {}), **fields)  # type: ignore[arg-type]
-
-
-def version(*builds: Build, **fields: object) -> Version:
-    base = Version(*WEB, exists=True, name="v0", builds=builds, created_at=T0, read_at=T0 + timedelta(minutes=1))
-    return replace(base, **fields)  # type: ignore[arg-type]
-
-
-def outcome(subject: Item, at: Version, *, wrote: bool = False) -> Outcome:
-    (verdict,) = judge((subject,), at, wrote=wrote)
-    return verdict.outcome
+from tests.core.snapshots import QUIRKS, T0, WEB, build, item, outcome, version
 
 
 def test_nothing_is_done_before_the_version_is_read() -> None:
@@ -247,100 +188,6 @@ def test_an_empty_build_of_ours_is_an_expected_name_like_any_other() -> None:
     assert ("azure-arm",) == missing([subject], quiet)
 
 
-def test_the_declaration_is_the_union_of_what_any_image_said() -> None:
-    """What one image says counts for all, whoever handles the version."""
-    azure = item(Platform.AZURE, "aws azure gce")
-    quiet = version(build(item()), build(azure), read_at=T0 + timedelta(days=2), latest=Latest())
-    assert ("gce",) == missing([item()], quiet)
-    assert next_call([item()], quiet, QUIRKS) is None
-
-
-def test_what_an_image_declares_later_is_written_into_its_build() -> None:
-    """Else only the handler that saw the new tag would wait, and the next one would finish too early."""
-    said = item(expects="aws azure gce")
-    silent = version(build(item()), build(item(Platform.AZURE)), read_at=T0 + timedelta(days=1), latest=Latest())
-    call = next_call([said], silent, QUIRKS)
-    assert isinstance(call, SetLabels)
-    assert ("build-amazon-ebs", ("expects", "aws azure gce")) == (call.build_id, call.labels[0])
-    labelled = version(replace(build(item()), labels=call.labels), build(item(Platform.AZURE)), latest=Latest())
-    quiet = replace(labelled, read_at=T0 + timedelta(days=1))
-    assert next_call([said], quiet, QUIRKS) is None
-    assert next_call([item(Platform.AZURE)], quiet, QUIRKS) is None
-    assert ("gce",) == missing([item(Platform.AZURE)], quiet)
-
-
-def test_only_the_owner_of_a_build_writes_what_its_image_declares() -> None:
-    """A stranger's build, or one that is DONE, stays as it is."""
-    stranger = item(expects="aws azure gce", owner="222222222222")
-    assert not isinstance(next_call([stranger], version(build(item())), QUIRKS), SetLabels)
-    said = item(expects="aws azure gce")
-    done = version(build(item(), BuildStatus.DONE), build(item(Platform.AZURE), full=False))
-    assert not isinstance(next_call([said], done, QUIRKS), SetLabels)
-
-
-def test_a_platform_that_is_declared_when_no_build_can_carry_it_any_more_counts_for_nobody() -> None:
-    """The build is DONE and only this handler would know the name: it is said to be late, and nothing waits for it."""
-    retagged = item(Platform.AWS, "amazon-ebs gce azure-arm")
-    done = build(item(Platform.AWS, "amazon-ebs azure-arm"), BuildStatus.DONE)
-    at = version(done, build(item(Platform.AZURE), full=False))
-    assert next_call([retagged], at, QUIRKS) is None
-    assert ("azure-arm",) == missing([retagged], at)
-    (verdict,) = judge([retagged], at, wrote=False)
-    assert (Outcome.LATE, ("azure-arm",)) == (verdict.outcome, verdict.waits_for)
-    assert (
-        "aws-image (aws:111111111111) declares gce for version a1 of bucket web too late: its build is written for "
-        "good, so nobody else would know, and the version completes without"
-    ) == verdict.reason
-    assert (
-        "name the component types instead (as in googlecompute), or build it again with a new fingerprint"
-    ) == verdict.remedy
-
-
-def test_a_platform_is_not_declared_too_late_where_anybody_else_would_see_it() -> None:
-    """Another image said so in time, or a build of that platform holds the version open by itself."""
-    done = build(item(Platform.AWS, "amazon-ebs azure-arm"), BuildStatus.DONE)
-    in_time = version(done, build(item(Platform.AZURE, "gce"), BuildStatus.UNSET))
-    assert Outcome.UNCHANGED == outcome(item(Platform.AWS, "amazon-ebs gce"), in_time)
-    held = version(done, build(item(Platform.AZURE), full=False))
-    assert Outcome.UNCHANGED == outcome(item(Platform.AWS, "amazon-ebs azure"), held)
-
-
-def test_a_component_type_is_never_declared_too_late_while_the_version_is_open() -> None:
-    """It becomes a placeholder, which everybody sees."""
-    done = build(item(Platform.AWS, "amazon-ebs azure-arm"), BuildStatus.DONE)
-    call = next_call(
-        [item(Platform.AWS, "amazon-ebs googlecompute")], version(done, build(item(Platform.AZURE), full=False)), QUIRKS
-    )
-    assert CreateBuild(*WEB, "googlecompute", placeholder_labels()) == call
-
-
-def test_regions_of_one_build_stand_and_fall_with_the_oldest() -> None:
-    """Only that one is gathered; the others are in no conflict with it, and are late where the build came without."""
-    one, two = (item(whole=None, identifier=name, age=age) for name, age in (("ami-1", 2), ("ami-2", 1)))
-    two = replace(two, image=replace(two.image, name="ami-1"))
-    assert (Standing.SIBLING, Standing.TO_CREATE) == standings([two, one], version())
-    assert Gather("ami-1") == next_call([two, one], version(), QUIRKS)
-    partial = replace(one, image=replace(one.image, whole=False, lacks="us-east-1 is missing"))
-    verdicts = judge([two, partial], version(build(one, full=False)), wrote=True)
-    assert 2 * [Outcome.WAITING] == [verdict.outcome for verdict in verdicts]
-    assert (Standing.TAKEN, Standing.LISTED) == standings([two, one], version(build(one)))
-
-
-def test_nobody_floods_a_version_with_names() -> None:
-    """Sixteen names an image, sixty-four a version; the image that would go beyond is refused, the others go on."""
-    builds = [
-        replace(build(item(expects=" ".join(f"x.n{i}-{k}" for k in range(16)))), id=f"b{i}", component_type=f"x.own{i}")
-        for i in range(4)
-    ]
-    full = version(*builds)
-    flooding = item(Platform.AZURE, "one-more")
-    assert next_call([flooding], full, QUIRKS) is None
-    (verdict,) = judge([flooding], full, wrote=False)
-    assert Outcome.REJECTED == verdict.outcome
-    assert "would declare more than 64 parts" in verdict.reason
-    assert isinstance(next_call([item(Platform.AZURE)], full, QUIRKS), CreateBuild)
-
-
 def test_an_image_that_its_cloud_takes_back_while_gathering_is_ignored() -> None:
     """Packer's intermediary image counts for nothing beside the image that takes its place."""
     subject = item()
@@ -348,31 +195,6 @@ def test_an_image_that_its_cloud_takes_back_while_gathering_is_ignored() -> None
     assert next_call([gone], version(), QUIRKS) is None
     (verdict,) = judge([gone], version(), wrote=False)
     assert (Outcome.IGNORED, "Packer's intermediary image") == (verdict.outcome, verdict.reason)
-
-
-def test_the_hint_of_a_late_image_would_not_have_been_too_early() -> None:
-    """Where a platform has several builds, naming the platform would complete the version with its first."""
-    sealed = version(build(item(), BuildStatus.DONE), build(item(Platform.AZURE), BuildStatus.DONE), name="v1")
-    other = item(identifier="ami-base")
-    late = replace(other, placement=replace(other.placement, component_type="amazon-ebs.base"))
-    (verdict,) = judge([late], sealed, wrote=False)
-    assert 'hcp-packer-expects = "amazon-ebs amazon-ebs.base azure"' in verdict.remedy
-
-
-def test_a_taken_component_type_in_a_sealed_version_needs_no_hint() -> None:
-    """No declaration would have let both in."""
-    sealed = version(build(item(), BuildStatus.DONE), name="v1")
-    (verdict,) = judge([item(identifier="ami-2")], sealed, wrote=False)
-    assert (Outcome.LATE, "build it again with a new fingerprint") == (verdict.outcome, verdict.remedy)
-    assert "is complete, and component type amazon-ebs" in verdict.reason
-
-
-def test_a_run_of_packer_that_failed_is_told_with_the_way_to_resume_it() -> None:
-    """Packer itself goes on with a fingerprint that it is given."""
-    failed = replace(build(item(), BuildStatus.FAILED, full=False), labels=(), packer_run_uuid="6f3c")
-    (verdict,) = judge([item()], version(failed), wrote=False)
-    assert "belongs to a run of Packer that has failed" in verdict.reason
-    assert "run Packer again with HCP_PACKER_BUILD_FINGERPRINT=a1" in verdict.remedy
 
 
 def test_a_sealed_version_takes_nothing_more() -> None:
@@ -397,113 +219,6 @@ def test_another_template_type_is_refused() -> None:
     assert next_call([item(rules=BucketPolicy(template_type="JSON"))], other, QUIRKS) is not None
     sealed = version(build(item(), BuildStatus.DONE), name="v1", template_type="JSON")
     assert Outcome.UNCHANGED == outcome(item(), sealed)
-
-
-def test_one_component_type_of_two_owners_is_a_conflict_that_names_both() -> None:
-    """What a build contains is written by functions of its owner alone, also while it is empty."""
-    mine, theirs = item(identifier="ami-2"), item(owner="222222222222")
-    for full in (False, True):
-        taken = version(build(theirs, full=full))
-        assert next_call([mine], taken, QUIRKS) is None
-        (verdict,) = judge([mine], taken, wrote=False)
-        assert Outcome.CONFLICT == verdict.outcome
-        assert "aws:222222222222" in verdict.reason
-        assert "aws:111111111111" in verdict.reason
-
-
-def test_a_placeholder_belongs_to_whoever_fills_it() -> None:
-    """The filling update writes the owner."""
-    subject = item(expects="amazon-ebs azure-arm")
-    call = next_call(
-        [subject],
-        version(build(subject, full=False, owner=False), build(item(Platform.AZURE), full=False, owner=False)),
-        QUIRKS,
-    )
-    assert isinstance(call, FillBuild)
-    assert (OWNER, "aws:111111111111") in call.labels
-
-
-def test_a_whole_build_is_never_changed() -> None:
-    """Another image for it is a conflict, whatever its age."""
-    older = item(identifier="ami-0", age=60)
-    taken = version(build(item()))
-    assert next_call([older], taken, QUIRKS) is None
-    assert Outcome.CONFLICT == outcome(older, taken)
-
-
-def test_of_two_images_for_one_empty_build_the_older_wins() -> None:
-    """Among the images of one plan, and where the cloud saw an older one."""
-    newer, older = item(identifier="ami-2"), item(identifier="ami-1", age=5)
-    assert (Standing.RIVAL, Standing.TO_CREATE) == standings([newer, older], version())
-    told = replace(newer, image=replace(newer.image, rival="ami-1"))
-    assert next_call([told], version(), QUIRKS) is None
-    assert Outcome.CONFLICT == outcome(told, version())
-    assert Outcome.CONFLICT == outcome(told, Version(*WEB))
-
-
-@pytest.mark.parametrize("status", list(BuildStatus))
-def test_packers_builds_are_never_written(status: BuildStatus) -> None:
-    """A build without our marker, or taken up by a run of Packer, is read and waited for."""
-    subject = item(expects="aws azure")
-    for strange in (
-        replace(build(subject, status, full=False), labels=()),
-        replace(build(subject, status, full=False), packer_run_uuid="6f3c"),
-    ):
-        assert next_call([subject], version(strange), QUIRKS) is None
-        expected = Outcome.CONFLICT if status is BuildStatus.DONE else Outcome.WAITING
-        assert expected == outcome(subject, version(strange))
-
-
-def test_packers_build_satisfies_a_platform_once_it_is_done() -> None:
-    """Packer sends the platform with DONE; until then the platform is waited for."""
-    subject = item(expects="aws azure")
-    packers = Build("b-p", "azure-arm.web", status=BuildStatus.RUNNING, packer_run_uuid="6f3c", created_at=T0)
-    assert next_call([subject], version(build(subject), packers), QUIRKS) is None
-    done = replace(packers, status=BuildStatus.DONE, platform="azure")
-    call = next_call([subject], version(build(subject), done), QUIRKS)
-    assert isinstance(call, SetStatus)
-    assert "build-amazon-ebs" == call.build_id
-
-
-def test_an_image_that_any_build_lists_adds_nothing_but_the_version_goes_on() -> None:
-    """Whatever that build's component type: Packer may have recorded it under its own."""
-    subject = item(expects="aws azure")
-    packers = Build("p", "amazon-ebs.x", BuildStatus.DONE, "aws", frozenset(subject.image.artifacts), created_at=T0)
-    azure = item(Platform.AZURE, "aws azure")
-    call = next_call([subject], version(packers, build(azure)), QUIRKS)
-    assert SetStatus(*WEB, "build-azure-arm", "azure-arm", BuildStatus.DONE) == call
-
-
-def test_a_google_image_is_its_name_and_its_number() -> None:
-    """The same name with another number is another image; a build without a number is taken at its word."""
-    subject = item(Platform.GCE)
-    mine = replace(subject, image=replace(subject.image, identity=(("image_id", "2"),)))
-    other = replace(build(subject), labels=label_pairs({MARKER: "1", OWNER: "gce:project-1", "image_id": "1"}))
-    (verdict,) = judge([mine], version(other), wrote=False)
-    assert Outcome.CONFLICT == verdict.outcome
-    assert "with gce-image number 1 (europe-west1-b); gce-image (gce:project-1) number 2 is not" in verdict.reason
-    assert (Standing.LISTED,) == standings([mine], version(build(subject)))
-
-
-def test_azure_ids_are_compared_without_case() -> None:
-    """ARM answers with the resource group in capitals whatever the event said."""
-    arm_id = "/subscriptions/s/resourceGroups/rg/providers/Microsoft.Compute/images/web"
-    subject = item(Platform.AZURE, identifier=arm_id)
-    shouted = frozenset({Artifact("westeurope", arm_id.replace("/rg/", "/RG/"))})
-    assert (Standing.LISTED,) == standings([subject], version(replace(build(subject), artifacts=shouted)))
-
-
-def test_an_image_that_stands_behind_a_listed_one_is_listed_with_it() -> None:
-    """A managed image whose gallery version is the artifact is no rival of that version, whichever event came first."""
-    subject = item(Platform.AZURE, identifier="managed", whole=False)
-    source = (("managed_image_name", "Web-1"),)
-    behind = replace(subject, image=replace(subject.image, stands_behind=source))
-    made = build(item(Platform.AZURE))
-    labels = (*made.labels, ("managed_image_name", "web-1"))
-    assert (Standing.LISTED,) == standings([behind], version(replace(made, labels=labels)))
-    assert (Standing.TAKEN,) == standings([behind], version(made))
-    stranger = build(item(Platform.AZURE, owner="sub-2"))
-    assert (Standing.TAKEN,) == standings([behind], version(replace(stranger, labels=(*stranger.labels, labels[-1]))))
 
 
 def test_where_the_registry_refuses_unset_to_done_running_is_sent_just_before() -> None:

@@ -238,6 +238,17 @@ def test_a_listed_image_that_is_being_deleted_is_gone(audit: Audit) -> None:
     assert [("ami-b2-eu-west-1", How.GONE)] == told(audit.rows())
 
 
+def test_an_open_version_all_of_whose_images_are_gone_is_found(audit: Audit) -> None:
+    """No sweep comes by it, for a sweep begins with the images that are there."""
+    (ref,) = audit.add("c3", days=5, expects="aws azure")
+    audit.done()
+    audit.delete(ref)
+    (row,) = (row for row in audit.rows() if row.how)
+    assert ("c3", How.GONE, "packer-publisher versions abandon web c3; then build it again with a new fingerprint") == (
+        row.fingerprint, row.how, row.remedy,
+    )  # fmt: skip
+
+
 def test_what_is_read_under_another_name_is_there(audit: Audit) -> None:
     """On Azure a managed image stands for the gallery version made from it, or the other way round, by the settings."""
     managed = audit.world.images[ImageRef(Platform.AZURE, "sub-1", "", MANAGED.format("rg", "a1"))]

@@ -245,3 +245,8 @@ def build_body(**more: Any) -> dict[str, Any]:
 def refusal(status: int, code: int, message: str) -> Says:
     """Return an error as HCP writes it (google.rpc.Status)."""
     return Says({"code": code, "message": message, "details": []}, status)
+
+
+def sent(peer: Peer) -> list[tuple[str, str, object]]:
+    """Return method, path below the project, and body of each request."""
+    return [(r.method, r.target.removeprefix(BASE), r.json if r.content else None) for r in peer.api]

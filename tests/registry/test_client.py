@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
 from packer_publisher import __version__
-from packer_publisher.errors import CredentialsTrouble, Forbidden, OutcomeUnknown, RegistryRefused, RegistryTrouble
+from packer_publisher.errors import CredentialsTrouble, Forbidden
 from packer_publisher.image import Artifact
 from packer_publisher.provenance import Metadata
 from packer_publisher.publish import Registry
-from packer_publisher.registry import (
-    Assignment,
-    Complete,
-    HCPPacker,
-    RegistryState,
-    Relation,
-    Restore,
-    Revoke,
-    VersionChange,
-    VersionName,
-)
+from packer_publisher.registry import Assignment, HCPPacker, RegistryState, Relation, VersionName
 from packer_publisher.registry.decoding import NO_RUN, build
 from packer_publisher.snapshot import Bucket, BuildStatus, Channel, FoundArtifact
 from packer_publisher.steps import CreateBuild, FillBuild, SetStatus
-from tests.registry.peer import BASE, ORGANIZATION, PROJECT, Peer, Says, Time, build_body, refusal, version_body
+from tests.registry.peer import Peer, Says, Time, build_body, refusal, sent, version_body
 
 BUILT = Says({"build": build_body()})
 OPEN = Says({"version": version_body()})
-
-
-def sent(peer: Peer) -> list[tuple[str, str, object]]:
-    """Return method, path below the project, and body of each request."""
-    return [(r.method, r.target.removeprefix(BASE), r.json if r.content else None) for r in peer.api]
 
 
 def test_the_client_is_a_registry(hcp: HCPPacker) -> None:
@@ -178,19 +161,6 @@ def test_what_is_not_allowed_is_told_from_refused_credentials(
     assert forbidden is isinstance(caught.value, Forbidden)
 
 
-def test_a_search_is_read_no_further_than_asked_for(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """An image that is registered everywhere costs one page."""
-    hit = {
-        "bucket": {"name": "web"},
-        "version": {"id": "2", "name": "v3", "fingerprint": "abc"},
-        "build": build_body(),
-    }
-    peer.says(Says({"artifacts": [hit, hit], "pagination": {"next_page_token": "more"}}))
-
-    assert 2 == len(hcp.search_artifact("ami-1", "aws", clock.deadline(), limit=2))
-    assert 1 == len(peer.api)
-
-
 def test_set_status_sends_the_status_alone(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
     """A platform sent twice is refused, labels may be replaced: a status travels alone."""
     peer.says(BUILT)
@@ -215,46 +185,6 @@ def test_deletions_need_no_body(peer: Peer, hcp: HCPPacker, clock: Time) -> None
         ("DELETE", "/buckets/web/versions/abc", None),
         ("DELETE", "/buckets/web", None),
     ] == sent(peer)
-
-
-def test_lists_are_read_to_their_last_page(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """Each page names the next one; an empty token ends the list."""
-    peer.says(
-        Says({"buckets": [{"name": "a"}], "pagination": {"next_page_token": "p/2"}}),
-        Says({"buckets": None, "pagination": {"next_page_token": "p3"}}),
-        Says({"buckets": [{"name": "b"}], "pagination": {"next_page_token": ""}}),
-    )
-
-    assert (Bucket("a"), Bucket("b")) == hcp.list_buckets(clock.deadline())
-    assert [
-        ("GET", "/buckets", None),
-        ("GET", "/buckets?pagination.next_page_token=p%2F2", None),
-        ("GET", "/buckets?pagination.next_page_token=p3", None),
-    ] == sent(peer)
-
-
-def test_a_list_never_runs_in_circles(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """A page token that comes twice would never end."""
-    page = Says({"builds": [build_body()], "pagination": {"next_page_token": "again"}})
-    peer.says(page, page)
-
-    with pytest.raises(RegistryTrouble) as caught:
-        hcp.list_builds("web", "abc", clock.deadline())
-
-    assert (
-        "ListBuilds of bucket 'web', version 'abc': the list leads in a circle, HCP gave the same page token twice."
-        == str(caught.value)
-    )
-
-
-def test_a_limited_list_asks_for_no_more_pages(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """Pages are asked for when they are wanted."""
-    peer.says(Says({"versions": [version_body("v2"), version_body("v1")], "pagination": {"next_page_token": "x"}}))
-
-    versions = hcp.list_versions("web", clock.deadline(), limit=2)
-
-    assert ["v2", "v1"] == [version.name for version in versions]
-    assert [("GET", "/buckets/web/versions?sorting.order_by=created_at+desc", None)] == sent(peer)
 
 
 def test_a_search_is_a_read(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
@@ -362,145 +292,3 @@ def test_the_registry_itself(peer: Peer, hcp: HCPPacker, clock: Time, none: Says
     at = datetime(2026, 11, 21, 10, tzinfo=UTC)  # the Date header
     assert RegistryState("r", activated=True, tier="STANDARD", at=at) == hcp.get_registry(clock.deadline())
     assert hcp.get_registry(clock.deadline()) is None
-
-
-@pytest.mark.parametrize(
-    ("change", "body"),
-    [
-        (Complete(), {"complete": True}),
-        (Restore(), {"restore": True}),
-        (
-            Revoke("CVE", descendants=False),
-            {
-                "revoke_in": "0s",
-                "revocation_message": "CVE",
-                "skip_descendants_revocation": True,
-                "disable_rollback_channels": False,
-            },
-        ),
-    ],
-)
-def test_a_version_is_changed(peer: Peer, hcp: HCPPacker, clock: Time, change: VersionChange, body: object) -> None:
-    """Complete, revoke and restore are one PATCH; an operation that is done needs no waiting."""
-    peer.says(Says({"version": version_body("v1"), "operation": {"id": "o", "state": "DONE"}}))
-
-    version = hcp.update_version("web", "abc", change, clock.deadline())
-
-    assert [("PATCH", "/buckets/web/versions/abc", body)] == sent(peer)
-    assert ("v1", False) == (version.name, version.fresh)
-
-
-def test_a_version_of_which_everything_is_gone_is_revoked_alone(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """At once, without its descendants, and with the channels of users where they are."""
-    peer.says(
-        Says({"version": version_body("v1", status="VERSION_REVOKED"), "operation": {"id": "o", "state": "DONE"}})
-    )
-
-    version = hcp.revoke_version("web", "abc", "ami-1 is gone", clock.deadline())
-
-    body = {
-        "revoke_in": "0s",
-        "revocation_message": "ami-1 is gone",
-        "skip_descendants_revocation": True,
-        "disable_rollback_channels": True,
-    }
-    assert [("PATCH", "/buckets/web/versions/abc", body)] == sent(peer)
-    assert version.revoked
-
-
-WAITING = Says({"version": version_body("v1"), "operation": {"id": "o", "state": "PENDING"}})
-WAIT = f"/operation/2020-05-05/organizations/{ORGANIZATION}/projects/{PROJECT}/operations/o/wait?timeout=5s"
-
-
-def test_a_revocation_is_waited_for(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """An immediate revocation is an operation; the version is read when it is done."""
-    peer.says(
-        WAITING,
-        Says({"operation": {"id": "o", "state": "RUNNING"}}),
-        Says({"operation": {"id": "o", "state": "DONE", "error": None}}),
-        Says({"version": version_body("v1", status="VERSION_REVOKED")}),
-    )
-
-    version = hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline())
-
-    assert "VERSION_REVOKED" == version.status
-    assert [WAIT, WAIT] == [request.target for request in peer.api[1:3]]
-
-
-def test_a_revocation_that_fails_is_refused(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """What the operation says is what the caller gets."""
-    peer.says(WAITING, Says({"operation": {"state": "DONE", "error": {"code": 9, "message": "not now\n"}}}))
-
-    with pytest.raises(RegistryRefused) as caught:
-        hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline())
-
-    assert "UpdateVersion of bucket 'web', version 'abc': HCP could not do it (code 9): not now." == str(caught.value)
-    assert 9 == caught.value.code
-
-
-def test_a_revocation_that_does_not_end_in_time_is_unknown(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """The change was accepted; whether it is done is for a read to tell."""
-    running = Says({"operation": {"id": "o", "state": "RUNNING"}})
-    peer.says(WAITING, running, running)
-
-    with pytest.raises(OutcomeUnknown) as caught:
-        hcp.update_version("web", "abc", Revoke("CVE"), clock.deadline(1.9))
-
-    assert (
-        "UpdateVersion of bucket 'web', version 'abc': HCP has begun the change, but had not finished it when the "
-        "time was over." == str(caught.value)
-    )
-
-
-def test_a_proxy_is_never_asked_for_this_machine(
-    peer: Peer, hcp: HCPPacker, clock: Time, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Loopback goes past any proxy of the environment: the proxy's localhost is another one."""
-    for variable in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(variable, "http://127.0.0.1:9")
-    for variable in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    peer.says(OPEN)
-
-    assert hcp.get_version("web", "abc", clock.deadline()).exists
-
-
-def test_a_proxy_is_asked_for_everything_else(peer: Peer, clock: Time, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Other hosts go through the proxy that the environment names; here the peer plays it."""
-    monkeypatch.setenv("http_proxy", f"http://{peer.address}")
-    for variable in ("no_proxy", "NO_PROXY"):
-        monkeypatch.delenv(variable, raising=False)
-    peer.says(OPEN)
-
-    with peer.client(HCP_API_ADDRESS="hcp.invalid:8080") as client:
-        client.get_version("web", "abc", clock.deadline())
-
-    assert [f"http://hcp.invalid:8080{BASE}/buckets/web/versions/abc"] == [request.target for request in peer.api]
-
-
-def test_a_redirect_is_not_followed(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
-    """A redirect would carry the token to whoever it names."""
-    peer.says(*[Says(status=307, text="", headers={"Location": "http://127.0.0.1:9/"})] * 6)
-
-    with pytest.raises(RegistryTrouble, match="HCP answered 307, without a word; given up after 6 tries"):
-        hcp.get_version("web", "abc", clock.deadline())
-
-
-def test_importing_the_client_imports_no_library() -> None:
-    """An event that is not ours never pays for httpx, let alone for a cloud's SDK."""
-    script = (
-        "import sys, packer_publisher.registry as registry\n"
-        "registry.HCPPacker.from_environment({'HCP_CLIENT_ID': 'a', 'HCP_CLIENT_SECRET': 'b'})\n"
-        "print(sorted({name.partition('.')[0] for name in sys.modules} - set(sys.stdlib_module_names)"
-        " - {'__main__', 'packer_publisher', 'sitecustomize', 'usercustomize'}))"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", "import site; " + script],
-        capture_output=True,
-        text=True,
-        check=False,
-        env={"PYTHONPATH": ":".join(sys.path)},
-    )
-
-    assert ("[]\n", "") == (done.stdout, done.stderr)
