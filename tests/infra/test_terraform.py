@@ -83,6 +83,7 @@ def test_the_modules_and_their_examples_are_found() -> None:
     assert {Path("aws/terraform"), Path("azure"), Path("gcp"), Path("hcp")} <= set(TESTED) <= set(ALL)
     assert {Path("azure/examples/minimal"), Path("azure/examples/complete")} <= set(ALL)
     assert {Path("gcp/examples/project"), Path("gcp/examples/organization")} <= set(ALL)
+    assert {name for name in ALL if "examples" in name.parts} <= set(TESTED)
 
 
 def test_the_format() -> None:

@@ -156,6 +156,20 @@ run "network_and_keys" {
   }
 }
 
+# Planned only: an apply would ask the Azure CLI. The package is any file that is there.
+run "the_package_is_deployed" {
+  command = plan
+
+  variables {
+    package = "versions.tf"
+  }
+
+  assert {
+    condition     = length(terraform_data.package) == 1
+    error_message = "The function has no code."
+  }
+}
+
 run "paused" {
   command = apply
 
