@@ -40,6 +40,11 @@ variable "aws" {
   default = {}
 
   validation {
+    condition     = alltrue([for key in keys(var.aws) : can(regex("^[a-zA-Z0-9_-]{1,32}$", key))])
+    error_message = "aws: a short name has 1 to 32 letters, digits, '-' and '_': the provider is named aws-NAME."
+  }
+
+  validation {
     condition     = alltrue([for key, account in var.aws : can(regex("^[0-9]{12}$", account.account_id)) && can(regex("^[A-Za-z0-9+=,.@_-]{1,64}$", account.role_name)) && can(regex("^aws(-[a-z]+)*$", account.partition))])
     error_message = "aws: account_id has twelve digits, role_name is the name of a role without its path, partition is aws, aws-us-gov or aws-cn."
   }
@@ -53,6 +58,11 @@ variable "azure" {
     audience     = string
   }))
   default = {}
+
+  validation {
+    condition     = alltrue([for key in keys(var.azure) : can(regex("^[a-zA-Z0-9_-]{1,30}$", key))])
+    error_message = "azure: a short name has 1 to 30 letters, digits, '-' and '_': the provider is named azure-NAME."
+  }
 
   validation {
     condition     = alltrue(flatten([for key, subscription in var.azure : [for id in [subscription.tenant_id, subscription.principal_id] : can(regex("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$", id))]]))
@@ -71,6 +81,11 @@ variable "gcp" {
     service_account_unique_id = string
   }))
   default = {}
+
+  validation {
+    condition     = alltrue([for key in keys(var.gcp) : can(regex("^[a-zA-Z0-9_-]{1,32}$", key))])
+    error_message = "gcp: a short name has 1 to 32 letters, digits, '-' and '_': the provider is named gcp-NAME."
+  }
 
   validation {
     condition     = alltrue([for key, deployment in var.gcp : can(regex("^[0-9]{15,25}$", deployment.service_account_unique_id))])

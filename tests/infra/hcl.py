@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -182,8 +182,7 @@ def _value(text: str, at: int, known: Mapping[str, str]) -> tuple[object, int]:
         return _filled(content, known) + "\n", found.end()
     if text[at : at + 1] == '"':
         end = _after_string(text, at)
-        filled = _filled(text[at + 1 : end - 1], known)
-        return re.sub(r"\\(.)", lambda escape: _ESCAPES[escape[1]], filled), end
+        return _filled(text[at + 1 : end - 1], known, _unescaped), end
     if text[at : at + 1] == "[":
         items: list[object] = []
         at = _skip(text, at + 1)
@@ -202,14 +201,18 @@ def _value(text: str, at: int, known: Mapping[str, str]) -> tuple[object, int]:
     raise Unreadable(f"no literal: {text[at : at + 60]!r}")
 
 
-def _filled(text: str, known: Mapping[str, str]) -> str:
-    """Return a text with what is known in place of what is interpolated."""
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\(.)", lambda escape: _ESCAPES[escape[1]], text)
+
+
+def _filled(text: str, known: Mapping[str, str], read: Callable[[str], str] = str) -> str:
+    """Return a text with what is known in place of what is interpolated; the rest of it is read, that is not."""
     parts, at = [], 0
     while (begin := text.find("${", at)) >= 0:
         end = _end(text, begin + 2)
         expression = text[begin + 2 : end]
         if expression not in known:
             raise Unreadable(f"not literal: {expression}")
-        parts += [text[at:begin], known[expression]]
+        parts += [read(text[at:begin]), known[expression]]
         at = end + 1
-    return "".join((*parts, text[at:]))
+    return "".join((*parts, read(text[at:])))

@@ -162,6 +162,18 @@ def test_azures_function_is_who_it_is_meant_to_be() -> None:
     assert {"ip_restriction_default_action": "Deny"} == values(APP.one("site_config"), "ip_restriction_default_action")
 
 
+@pytest.mark.parametrize(
+    ("module", "local_addresses"),
+    [(AZURE, {"169.254.0.0/16"}), (GOOGLE, {"169.254.169.254", "metadata.google.internal"})],
+    ids=["azure", "gcp"],
+)
+def test_no_proxy_sees_a_token_of_the_platform(module: Block, local_addresses: set[str]) -> None:
+    """Identity endpoints are local; what a person names besides comes after them."""
+    left_out = members(local(module, "proxy").partition(": ")[2])["NO_PROXY"]
+    assert {"localhost", "127.0.0.1", *local_addresses} <= set(re.findall(r'"([^"]+)"', left_out))
+    assert "var.proxy.no_proxy" in left_out
+
+
 def test_azure_lets_event_grid_through_the_firewall() -> None:
     """It is a trusted service; a private endpoint it could not use."""
     rules = STORAGE.one("network_rules").attributes

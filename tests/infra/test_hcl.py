@@ -55,6 +55,7 @@ def test_what_is_interpolated_is_told_by_its_very_text() -> None:
     block = read(TEXT).one("resource")
     known = {"var.name": "x", 'join("}", ["{"])': "y"}
     assert "x-y" == literal(block.attributes["made"], known)
+    assert 'a"\\.b' == literal(r'"a\"${var.name}b"', {"var.name": "\\."}), "what is put in is not read once more"
 
 
 def test_members_of_an_object() -> None:

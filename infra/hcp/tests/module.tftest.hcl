@@ -71,6 +71,22 @@ run "bad_values_are_refused" {
   expect_failures = [var.project_id, var.name, var.buckets, var.aws, var.azure, var.gcp]
 }
 
+run "short_names_that_make_no_providers_name_are_refused" {
+  command = plan
+
+  variables {
+    aws = { "our images" = { account_id = "111122223333" } }
+    azure = { "our.images" = {
+      tenant_id    = "99999999-9999-9999-9999-999999999999"
+      principal_id = "44444444-4444-4444-4444-444444444444"
+      audience     = "api://packer-publisher"
+    } }
+    gcp = { "" = { service_account_unique_id = "107517467455664443766" } }
+  }
+
+  expect_failures = [var.aws, var.azure, var.gcp]
+}
+
 run "an_audience_that_ends_the_expression_is_refused" {
   command = plan
 
