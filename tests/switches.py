@@ -81,11 +81,12 @@ def words(switches: Switches) -> list[str]:
 
 
 def fresh(model: RegistryModel) -> RegistryModel:
-    """Return the registry for a test that looks at it: it sees what is there, and takes no stale read from others."""
-    if model.switches.read_after_write == "fresh":
+    """Return the registry for a test that looks at it: it sees all that is there, and takes no stale read from others."""
+    seeing = {"read_after_write": "fresh", "default_page_size": 50, "max_page_size": 100}
+    if all(getattr(model.switches, name) == value for name, value in seeing.items()):
         return model
     copy = model.fork()
-    copy.switches = Switches(**{**asdict(model.switches), "read_after_write": "fresh"})
+    copy.switches = Switches(**{**asdict(model.switches), **seeing})
     return copy
 
 

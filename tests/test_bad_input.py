@@ -17,7 +17,7 @@ from packer_publisher.registry import HCPPacker
 from packer_publisher.report import Outcome, Report
 from tests.publishing import Service, service
 from tests.simulation.world import cloud_of, event
-from tests.switches import catch_up, completing
+from tests.switches import catch_up, completing, fresh
 
 GOOD = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1"}
 
@@ -98,7 +98,7 @@ def test_a_missing_bucket_is_rejected_with_the_setting(at: Service) -> None:
     assert Outcome.REJECTED == report.outcome
     assert "bucket nowhere does not exist in HCP Packer" == report.reason
     assert "create it, or set create_buckets: true in the configuration" == report.remedy
-    assert "nowhere" not in {bucket["name"] for bucket in at.registry.model.list_buckets()["buckets"]}
+    assert "nowhere" not in {bucket["name"] for bucket in fresh(at.registry.model).list_buckets()["buckets"]}
 
 
 def test_a_sealed_version_is_late_with_the_line_that_would_have_helped(at: Service) -> None:

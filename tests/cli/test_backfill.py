@@ -16,13 +16,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.switches import setting
+from tests.switches import fresh, setting
 
 from packer_publisher.local.ec2 import ACCOUNT, EC2
 from packer_publisher.local.ec2_fleet import AMI, Fleet, Shares
 from packer_publisher.local.registry_model import RegistryModel
 from packer_publisher.local.registry_serve import LocalRegistry, local_registry
 from packer_publisher.local.server import serving
+
+# Each version waits for the one before it, and the command's time is real.
+pytestmark = pytest.mark.switches(completion_lag=0.0)
 
 REGIONS = ("eu-west-1", "us-east-1")
 NONE = Shares(untagged=0, half_tagged=0, disabled=0, pending=0, failed=0, deprecated=0)
@@ -53,7 +56,7 @@ class Account:
 
     def versions(self) -> dict[str, list[str]]:
         """Return the fingerprints of each bucket's complete versions, by their numbers."""
-        model = self.registry.model
+        model = fresh(self.registry.model)
         return {
             bucket["name"]: [
                 version["fingerprint"]
@@ -112,7 +115,6 @@ def test_a_plan_is_printed_and_nothing_is_written(account: Account) -> None:
     assert {} == account.versions()
 
 
-@pytest.mark.switches(completion_lag=0.0)  # each version waits for the one before it, and the command's time is real
 def test_versions_tell_history_and_a_second_run_has_nothing_to_do(account: Account) -> None:
     """In each bucket they are numbered as their images were created."""
     status, out, _ = account.run("aws", "--yes")
@@ -162,7 +164,7 @@ def test_every_kind_of_image_gets_its_word(account: Account) -> None:
         (3, "rejected"), (5, "rejected"), (6, "waiting"), (7, "rejected"),
     )] == [(other["image"].split()[0], other["outcome"]) for other in found["others"]]  # fmt: skip
     assert (1, {"completed": 2}) == (status, found["sums"]["done"])
-    builds = account.registry.model.get_version("bucket-00", "a1")["version"]["builds"]
+    builds = fresh(account.registry.model).get_version("bucket-00", "a1")["version"]["builds"]
     assert [[f"ami-{1:017x}"]] == [[a["external_identifier"] for a in build["artifacts"]] for build in builds]
 
 

@@ -26,7 +26,7 @@ from packer_publisher.placement import place
 from packer_publisher.registry import HCPPacker
 from tests.backfill.account import Estate
 from tests.simulation.registry import Clock
-from tests.switches import catch_up, setting
+from tests.switches import catch_up, fresh, setting
 
 
 class Served(HCPPacker):
@@ -118,7 +118,7 @@ class Audit(Estate):
         *, bucket: str = "web", status: str = "BUILD_DONE",
     ) -> None:  # fmt: skip
         """Write a build into the registry by itself: Packer's own, or (with ``owner``) one of another account's."""
-        versions = self.registry.model.list_versions(bucket)["versions"]
+        versions = fresh(self.registry.model).list_versions(bucket)["versions"]
         if fingerprint not in [version["fingerprint"] for version in versions]:
             self.registry.model.create_version(bucket, {"fingerprint": fingerprint})
         labels = {MARKER: "1", OWNER: owner} if owner else {}

@@ -16,7 +16,7 @@ from packer_publisher.local.registry_tokens import WRITER
 from packer_publisher.runtime import close_publishers
 
 
-@pytest.mark.switches(completion_lag=0.0)
+@pytest.mark.switches(completion_lag=0.0, same_identifier_twice="accept")
 def test_no_secret_and_no_personal_data_is_ever_logged(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
