@@ -81,7 +81,7 @@ def words(switches: Switches) -> list[str]:
 
 
 def fresh(model: RegistryModel) -> RegistryModel:
-    """Return the registry for a test that looks at it: it sees all that is there, and takes no stale read from others."""
+    """Return the registry for a test that looks at it: it sees all that is there, and takes no stale read of others."""
     seeing = {"read_after_write": "fresh", "default_page_size": 50, "max_page_size": 100}
     if all(getattr(model.switches, name) == value for name, value in seeing.items()):
         return model
