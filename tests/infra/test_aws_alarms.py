@@ -69,7 +69,7 @@ PLAYS: dict[str, tuple[dict[str, list[Figure]], set[str]]] = {
         set(),
     ),
     "HCP is out of order for an hour": ({ours("deferred"): tries(HOUR, 2 * HOUR)}, set()),
-    "HCP is out of order for three hours": ({ours("deferred"): tries(HOUR, 4 * HOUR)}, {"TroubleAlarm"}),
+    "HCP is out of order for two hours": ({ours("deferred"): tries(HOUR, 3 * HOUR)}, {"TroubleAlarm"}),
     "a rejected image": ({ours("rejected"): [(5 * HOUR, 1.0)]}, {"RejectedAlarm"}),
     "only the daily sweep still sees it": ({ours(OLDEST): [(3 * HOUR, 10 * DAY)]}, {"WaitingVersionAlarm"}),
     "one crash": ({ERRORS: [(HOUR, 1.0)]}, set()),

@@ -226,6 +226,55 @@ def test_a_star_is_the_account_of_each_stack() -> None:
     assert wanted[1] == worth(made["PermissionsBoundary"], values | forwarder)
 
 
+def test_names_network_and_authorities_reach_what_is_made() -> None:
+    """Each parameter at its own place, none at another's; without them there is no VPC and no layer."""
+    given = {
+        "SubnetIds": "subnet-0a1b2c3d,subnet-1a1b2c3d",
+        "SecurityGroupIds": "sg-0a1b2c3d",
+        "CaLayerArn": "arn:aws:lambda:eu-west-1:123456789012:layer:ca:3",
+        "CaBundle": "/opt/ca.pem",
+        "RolePath": "/platform/",
+        "RoleName": "publisher",
+        "FunctionName": "images",
+        "LogRetentionDays": "30",
+    }
+    values = defaults() | LEAST | given | {"AWS::Region": "eu-west-1"}
+    resources = {name: each["Properties"] for name, each in decided(TEMPLATE, LEAST | given)["Resources"].items()}
+    function, role, logs = (resources[name] for name in ("PublishLambdaFunction", "Role", "PublishLogGroup"))
+    assert {
+        "SubnetIds": ["subnet-0a1b2c3d", "subnet-1a1b2c3d"],
+        "SecurityGroupIds": ["sg-0a1b2c3d"],
+    } == {name: worth(each, values) for name, each in function["VpcConfig"].items()}
+    assert [given["CaLayerArn"]] == [worth(each, values) for each in function["Layers"]]
+    assert ("images", "publisher", "/platform/") == tuple(
+        worth(each, values) for each in (function["FunctionName"], role["RoleName"], role["Path"])
+    )
+    assert ("/aws/lambda/images", "30") == (
+        worth(logs["LogGroupName"], values),
+        worth(logs["RetentionInDays"], values),
+    )
+    least = decided(TEMPLATE, LEAST)["Resources"]["PublishLambdaFunction"]["Properties"]
+    assert not {"VpcConfig", "Layers", "KmsKeyArn"} & set(least)
+
+
+def test_the_outputs_are_what_their_names_say() -> None:
+    """What docs/aws.md puts into its commands."""
+    outputs = {name: each["Value"] for name, each in TEMPLATE["Outputs"].items()}
+    caller = outputs.pop("Caller")
+    pseudo = {"AWS::Partition": "aws-us-gov", "AWS::AccountId": "123456789012"}
+    assert "arn:aws-us-gov:sts::123456789012:assumed-role/packer-publisher/packer-publisher" == worth(
+        caller, defaults() | pseudo
+    )
+    assert {
+        "QueueUrl": {"Ref": "Events"},
+        "QueueArn": {"Fn::GetAtt": ["Events", "Arn"]},
+        "DeadLettersUrl": {"Ref": "DeadLetters"},
+        "DeadLettersArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
+        "RoleArn": {"Fn::GetAtt": ["Role", "Arn"]},
+        "LogGroup": {"Fn::Sub": "/aws/lambda/${FunctionName}"},
+    } == outputs
+
+
 def test_the_key_of_a_secret_is_used_in_the_secrets_region() -> None:
     """A secret need not lie in the home region; its service, and no other, may ask for the key."""
     (condition,) = (each["Condition"] for _, each in statements(TEMPLATE) if each.get("Sid") == "KeyOfThisSecret")
