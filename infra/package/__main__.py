@@ -1,4 +1,4 @@
-"""``make package``: build/aws.zip, build/azure.zip, build/gcp.zip and build/manifest.json."""
+"""``make package``: build/aws.zip, build/azure.zip, build/gcp.zip, AWS's templates, and build/manifest.json."""
 
 from __future__ import annotations
 

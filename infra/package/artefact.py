@@ -18,6 +18,7 @@ class Artefact:
     ``platforms`` are the wheel tags of the runtime, best first; none where the platform installs the dependencies
     itself. ``libraries`` is the folder for dependencies, ``deployed`` the folder that the platform unpacks to.
     ``entry`` are files of ``functions/<cloud>``, ``left_out`` module names of ours, with all that lies below them.
+    ``templates`` are files of ``infra/<cloud>`` that are released with the archive: with it they are enough to deploy.
     """
 
     cloud: str
@@ -27,6 +28,7 @@ class Artefact:
     libraries: str = ""
     left_out: tuple[str, ...] = ()
     most_bytes: int | None = None
+    templates: tuple[str, ...] = ()
 
 
 FOR_PEOPLE = (
@@ -54,6 +56,7 @@ ARTEFACTS: Mapping[str, Artefact] = {
             platforms=("manylinux_2_34_aarch64", "manylinux_2_28_aarch64", "manylinux2014_aarch64"),
             left_out=(*FOR_PEOPLE, *_others("aws")),
             most_bytes=8 * MEGABYTE,
+            templates=("template.json", "forwarder.yml", "forwarders.json"),
         ),
         Artefact(
             "azure",

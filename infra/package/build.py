@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
@@ -20,13 +21,15 @@ from packer_publisher import __version__
 
 
 def build(root: Path, target: Path, clouds: Iterable[str], configuration: str | None = None) -> list[Path]:
-    """Build the archives of some clouds from a checkout into a folder, with a manifest; return their paths.
+    """Build the archives of some clouds from a checkout into a folder, with a manifest; return the archives' paths.
+
+    Templates that are released with an archive are copied beside it, and are in the manifest, too.
 
     The same input makes the same bytes, wherever and whenever: the checkout, the configuration document (as JSON) and
     the release of Python. Raises Refused.
     """
     target.mkdir(parents=True, exist_ok=True)
-    archives = []
+    archives, templates = [], []
     for cloud in clouds:
         artefact = ARTEFACTS[cloud]
         archives.append(target / f"{cloud}.zip")
@@ -34,7 +37,9 @@ def build(root: Path, target: Path, clouds: Iterable[str], configuration: str | 
             fill(root, artefact, Path(folder), configuration)
             write_archive(Path(folder), archives[-1])
         _check_size(artefact, archives[-1])
-    write_manifest(archives, target / "manifest.json", __version__)
+        for name in artefact.templates:
+            templates.append(Path(shutil.copyfile(root / "infra" / cloud / name, target / name)))
+    write_manifest(archives, templates, target / "manifest.json", __version__)
     return archives
 
 
@@ -62,5 +67,6 @@ def _check_size(artefact: Artefact, archive: Path) -> None:
 
 def clear(target: Path, clouds: Iterable[str]) -> None:
     """Remove what an earlier build left, so that a build that fails leaves nothing that looks like its work."""
-    for name in (*(f"{cloud}.zip" for cloud in clouds), "manifest.json"):
+    templates = (name for cloud in clouds for name in ARTEFACTS[cloud].templates)
+    for name in (*(f"{cloud}.zip" for cloud in clouds), *templates, "manifest.json"):
         (target / name).unlink(missing_ok=True)

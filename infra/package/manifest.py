@@ -15,12 +15,13 @@ from infra.package.archive import digest, digest_of_contents
 BIGGEST = 20
 
 
-def write_manifest(archives: Iterable[Path], target: Path, version: str) -> None:
-    """Write the manifest of archives; nothing in it differs between two builds of the same input."""
+def write_manifest(archives: Iterable[Path], templates: Iterable[Path], target: Path, version: str) -> None:
+    """Write the manifest of what is released; nothing in it differs between two builds of the same input."""
     document = {
         "version": version,
         "python": platform.python_version(),
         "archives": {file.name: describe(file) for file in archives},
+        "templates": {file.name: {"bytes": file.stat().st_size, "sha256": digest(file)} for file in templates},
     }
     target.write_text(json.dumps(document, indent=2) + "\n", "utf-8")
 

@@ -94,6 +94,16 @@ def test_the_manifest_tells_sizes_and_hashes(cloud: str, archives: dict[str, Pat
     assert str(ROOT) not in json.dumps(manifest)
 
 
+def test_the_templates_of_aws_are_released_with_the_archive(archives: dict[str, Path]) -> None:
+    """As they stand in infra/aws: with the archive they are all that CloudFormation and Terraform need."""
+    manifest = json.loads((ROOT / "build" / "manifest.json").read_text("utf-8"))["templates"]
+    assert ["template.json", "forwarder.yml", "forwarders.json"] == list(manifest)
+    for name, entry in manifest.items():
+        released = archives["aws"].parent / name
+        assert released.read_bytes() == (ROOT / "infra" / "aws" / name).read_bytes(), "make package"
+        assert (released.stat().st_size, digest(released)) == (entry["bytes"], entry["sha256"])
+
+
 def test_the_lambda_is_small_and_for_arm(archives: dict[str, Path]) -> None:
     """At most 8 MB; nothing in it is compiled for another processor, and no data of a service that is not called."""
     assert archives["aws"].stat().st_size <= 8_000_000
