@@ -178,6 +178,20 @@ def test_lambda_reports_record_by_record() -> None:
     assert (5, {"MaximumConcurrency": 2}) == (mapping["BatchSize"], mapping["ScalingConfig"])
     assert ["ReportBatchItemFailures"] == mapping["FunctionResponseTypes"]
     assert ("python3.13", ["arm64"]) == (function["Runtime"], function["Architectures"])
+    # It would throttle the event source, and throttled messages use up their tries (Lambda developer guide).
+    assert "ReservedConcurrentExecutions" not in function
+
+
+def test_an_order_to_sweep_is_not_kept_for_longer_than_it_is_worth() -> None:
+    """The frequent one is dropped before its successor comes; the daily one, once it is too late, is told."""
+    (often,), (daily,) = (RESOURCES[name]["Properties"]["Targets"] for name in ("SweepOften", "SweepDaily"))
+
+    assert {"Fn::GetAtt": ["Events", "Arn"]} == often["Arn"] == daily["Arn"]
+    assert "rate(15 minutes)" == RESOURCES["SweepOften"]["Properties"]["ScheduleExpression"]
+    assert often["RetryPolicy"]["MaximumEventAgeInSeconds"] < 15 * 60
+    assert "DeadLetterConfig" not in often
+    assert {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}} == daily["DeadLetterConfig"]
+    assert 3600 < daily["RetryPolicy"]["MaximumEventAgeInSeconds"] < 86_400
 
 
 def test_the_forwarder_sends_what_the_home_region_takes() -> None:

@@ -106,7 +106,27 @@ def test_what_a_role_may_do_to_images_is_looking() -> None:
     (deny,) = denied
     (interfaces,) = [statement for statement in role if statement.get("Sid") == "LambdaAttachesTheFunction"]
     assert interfaces["Action"] == deny["Action"]
-    assert {"ArnEquals"} == set(deny["Condition"])
+    own = "arn:${AWS::Partition}:lambda:${AWS::Region}:${AWS::AccountId}:function:${FunctionName}"
+    assert {"ArnEquals": {"lambda:SourceFunctionArn": [{"Fn::Sub": own}]}} == deny["Condition"]
+
+
+def test_the_role_writes_into_its_own_log_group_only() -> None:
+    """The one of the template, by its name."""
+    template = read_template("template.json")
+    (logs,) = [statement for _, statement in statements(template) if statement.get("Sid") == "OwnLogGroup"]
+    group = template["Resources"]["PublishLogGroup"]["Properties"]["LogGroupName"]["Fn::Sub"]
+    where = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}"
+    assert {"Fn::Sub": f"{where}:log-group:{group}:*"} == logs["Resource"]
+
+
+@pytest.mark.parametrize(("name", "service"), [("template.json", "lambda"), ("forwarder.yml", "events")])
+def test_a_role_is_its_own_services(name: str, service: str) -> None:
+    """No other service, and no user, may be what HCP trusts, or send events home."""
+    roles = [each for each in read_template(name)["Resources"].values() if each["Type"] == "AWS::IAM::Role"]
+    (trust,) = [each["Properties"]["AssumeRolePolicyDocument"]["Statement"] for each in roles]
+    (statement,) = trust
+    assert ("Allow", "sts:AssumeRole") == (statement["Effect"], statement["Action"])
+    assert {"Service": f"{service}.amazonaws.com"} == statement["Principal"]
 
 
 @pytest.mark.parametrize("name", RUNNING)
