@@ -24,7 +24,7 @@ from packer_publisher.report import Outcome
 from packer_publisher.sweep_log import NOT_REACHED, OLDEST, WAITING
 from tests.clouds.aws_stand_in import fresh_account_id
 from tests.functions.test_aws_rules import load
-from tests.infra.cloudformation import ROOT, Template, decided, read_template
+from tests.infra.cloudformation import ROOT, Template, decided, read_template, worth
 from tests.infra.test_aws_parameters import LEAST
 
 NOT_MADE = ("AWS::CloudWatch::Alarm", "AWS::CloudWatch::Dashboard", "AWS::SQS::QueuePolicy")
@@ -231,6 +231,16 @@ def test_an_alarm_goes_to_the_topic_that_is_named() -> None:
         for resource in resources.values():
             if resource["Type"] == "AWS::CloudWatch::Alarm":
                 assert wanted == resource["Properties"]["AlarmActions"] == resource["Properties"]["OKActions"]
+
+
+def test_a_forwarders_alarm_goes_to_the_topic_of_its_region() -> None:
+    """By the name that the topic has in every region; without one it is only shown."""
+    pseudo = {"AWS::Partition": "aws-us-gov", "AWS::Region": ELSEWHERE, "AWS::AccountId": "123456789012"}
+    for name, wanted in (("", []), ("alarms", [f"arn:aws-us-gov:sns:{ELSEWHERE}:123456789012:alarms"])):
+        given = {"HomeRegion": HOME, "AlarmTopicName": name}
+        alarm = decided(read_template("forwarder.yml"), given, pseudo)["Resources"]["DeadLettersAlarm"]["Properties"]
+        for actions in (alarm["AlarmActions"], alarm["OKActions"]):
+            assert wanted == [worth(each, given | pseudo) for each in actions]
 
 
 def test_the_function_counts_where_the_alarms_look() -> None:
