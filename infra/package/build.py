@@ -29,7 +29,8 @@ def build(root: Path, target: Path, clouds: Iterable[str], configuration: str | 
     the release of Python. Raises Refused.
     """
     target.mkdir(parents=True, exist_ok=True)
-    archives, templates = [], []
+    archives: list[Path] = []
+    templates: list[Path] = []
     for cloud in clouds:
         artefact = ARTEFACTS[cloud]
         archives.append(target / f"{cloud}.zip")
@@ -37,8 +38,7 @@ def build(root: Path, target: Path, clouds: Iterable[str], configuration: str | 
             fill(root, artefact, Path(folder), configuration)
             write_archive(Path(folder), archives[-1])
         _check_size(artefact, archives[-1])
-        for name in artefact.templates:
-            templates.append(Path(shutil.copyfile(root / "infra" / cloud / name, target / name)))
+        templates += [Path(shutil.copy(root / "infra" / cloud / name, target)) for name in artefact.templates]
     write_manifest(archives, templates, target / "manifest.json", __version__)
     return archives
 

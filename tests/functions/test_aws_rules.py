@@ -128,13 +128,16 @@ def test_two_rules_let_events_pass_and_both_lead_to_the_queue() -> None:
         assert {"MaximumEventAgeInSeconds": 86400, "MaximumRetryAttempts": 185} == target["RetryPolicy"]
 
 
-def test_only_these_rules_may_write_to_the_queues() -> None:
+@pytest.mark.parametrize("template", ["template.json", "forwarder.yml"])
+def test_only_these_rules_may_write_to_the_queues(template: str) -> None:
     """A queue that anybody may fill would let anybody start the function."""
-    ours, clear = RESOURCES["FromEventBridge"]["Properties"]["PolicyDocument"]["Statement"]
+    resources = read_template(template)["Resources"]
+    ours, clear = resources["FromEventBridge"]["Properties"]["PolicyDocument"]["Statement"]
 
     assert ("Allow", {"Service": "events.amazonaws.com"}) == (ours["Effect"], ours["Principal"])
+    assert "sqs:SendMessage" == ours["Action"]
     sources = ours["Condition"]["ArnEquals"]["aws:SourceArn"]
-    assert {name for name, resource in RESOURCES.items() if resource["Type"] == "AWS::Events::Rule"} == {
+    assert {name for name, resource in resources.items() if resource["Type"] == "AWS::Events::Rule"} == {
         source["Fn::GetAtt"][0] for source in sources
     }
     assert ("Deny", {"Bool": {"aws:SecureTransport": "false"}}) == (clear["Effect"], clear["Condition"])
