@@ -28,7 +28,6 @@ CHECKOV = {
     "queue is the queue's",
     ("CKV_AWS_115", "template.json", "PublishLambdaFunction"): "the event source's maximum concurrency bounds it; "
     "reserved concurrency would throttle polls and burn receives (Lambda developer guide, SQS scaling)",
-    ("CKV_AWS_27", "forwarder.yml", "DeadLetters"): "encrypted by SqsManagedSseEnabled, which the check does not know",
 }
 """What checkov finds and we do not follow, with the reason."""
 
