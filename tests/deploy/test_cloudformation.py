@@ -117,6 +117,9 @@ def test_one_command_makes_the_stack_that_is_not_there_yet(tmp_path: Path, templ
     listed = json.loads((AWS / "parameters.example.json").read_text("utf-8"))
     assert {each["ParameterKey"]: each["ParameterValue"] for each in listed} == first.parameters == whole.parameters
     assert {"STAGE": "prod", "team": "platform"} == first.tags == whole.tags
+    # osls deploys where this differs from the last time's: a parameter alone (Paused) is a change, too.
+    (state,) = [json.loads(body) for name, body in stand_in.objects.items() if name.endswith("serverless-state.json")]
+    assert listed == state["service"]["provider"]["stackParameters"]
     assert [True] == [name.endswith("/aws.zip") for name in stand_in.objects if not name.endswith(".json")]
 
 
