@@ -62,6 +62,21 @@ def test_regions_of_one_build_are_one_build(estate: Estate) -> None:
     assert {Artifact("eu-west-1", "ami-a1-eu-west-1"), Artifact("us-east-1", "ami-a1-us-east-1")} == build.artifacts
 
 
+@pytest.mark.switches(
+    read_after_write="stale",
+    platform_resent_same="accept",
+    platform_resent_after_create="accept",
+    repeated_artifact="ignore",
+)
+def test_what_is_written_twice_counts_once(estate: Estate) -> None:
+    """Behind a stale read the same build is filled again."""
+    estate.add("a1", regions=["us-east-1", "eu-west-1"], expects="aws azure")
+    (entry,) = estate.done()
+    assert 2 == estate.registry.log.count("UpdateBuild")
+    details = entry.details or {}
+    assert (["amazon-ebs"], 2) == (details["builds"], details["artifacts"])
+
+
 def test_what_may_still_grow_is_left_to_the_events(estate: Estate) -> None:
     """Its newest image is younger than the quiet time, or somebody is at work on the version."""
     estate.add("young", days=0.1)

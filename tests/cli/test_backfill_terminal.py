@@ -19,14 +19,10 @@ from tests.cli.test_backfill import Account, account, history
 
 __all__ = ["account"]
 
-# The time of the command is real, what there is in the end is read from first pages, and a build is filled once: where
-# a platform is accepted again, a stale read lets it be filled, and counted, twice.
+# The time of the command is real, and a build is filled once: where a platform is accepted again, a stale read lets it
+# be filled twice.
 pytestmark = pytest.mark.switches(
-    completion_lag=0.0,
-    default_page_size=50,
-    max_page_size=100,
-    platform_resent_same="refuse",
-    platform_resent_after_create="refuse",
+    completion_lag=0.0, platform_resent_same="refuse", platform_resent_after_create="refuse"
 )
 
 QUESTION = "Write 12 versions? [y/N] "
@@ -199,7 +195,7 @@ def test_the_end_of_its_time_ends_a_wait_too(account: Account) -> None:
 
 def test_the_end_of_its_time_while_it_writes(account: Account) -> None:
     """What is under way comes to its end, and the sums tell what was done."""
-    status, out, err = account.run("aws", "--yes", "--rate", "20", "--timeout", "3s")
+    status, out, err = account.run("aws", "--yes", "--rate", "10", "--timeout", "5s")
     assert (1, True) == (status, "the time of --timeout is over" in err)
     assert "Done: 2 buckets, " in out
     assert 0 < sum(map(len, account.versions().values())) < 12

@@ -313,8 +313,9 @@ def _done(
     details = {
         "action": (entry.details or {}).get("action"),
         "completes": _completes(entry),
-        "builds": sorted(step.component_type for step in filled),
-        "artifacts": sum(len(step.artifacts) for step in filled),
+        "builds": sorted({step.component_type for step in filled}),
+        # Each once: behind a stale read or a lost reply the same ones are written again.
+        "artifacts": len({(step.component_type, artifact) for step in filled for artifact in step.artifacts}),
         "problems": [list(problem) for problem in problems],
         "notes": sorted({note for found in publications for note in found.report.notes}),
     }
