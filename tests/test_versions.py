@@ -166,7 +166,7 @@ def test_the_guard_mends_a_version_that_is_all_done_and_still_open() -> None:
     ],
     ids=["alone", "beside another build"],
 )
-@pytest.mark.switches(done_without_artifacts="accept")
+@pytest.mark.switches(done_without_artifacts="accept", read_after_write="fresh")
 def test_the_way_out_that_is_told_of_a_build_that_is_not_whole_is_one(expects: str, command: str) -> None:
     """A version that would hold no image at all cannot be completed."""
     tags = {"hcp-packer-bucket": "web", "hcp-packer-fingerprint": "a1", "hcp-packer-expects": f"aws {expects}"}

@@ -94,9 +94,17 @@ class Versions:
                 written.append(step)
         raise RegistryTrouble(f"completing {shown(fingerprint)} of bucket {shown(bucket)} does not come to an end")
 
+    def abandonment(self, bucket: str, fingerprint: str, note: str) -> tuple[Version, tuple[SetLabels, ...]]:
+        """Return the version as it stands, and what abandoning it ("": taking that back) would write; writes nothing.
+
+        Raises Rejected where there is nothing to mark.
+        """
+        version = self.read(bucket, fingerprint)
+        return version, abandon_calls(version, note)
+
     def abandon(self, bucket: str, fingerprint: str, note: str) -> tuple[SetLabels, ...]:
         """Mark every open build of ours as abandoned ("" takes it back); return the writes made."""
-        steps = abandon_calls(self.read(bucket, fingerprint), note)
+        _, steps = self.abandonment(bucket, fingerprint, note)
         for step in steps:
             self.registry.update_build(step, self.deadline, self.project)
         return steps

@@ -53,6 +53,7 @@ def test_a_person_sees_the_plan_and_confirms(at: Service) -> None:
         "  would set build googlecompute to DONE",
         "  would delete build googlecompute, which is empty",
         "  channel latest: (none) -> this version",
+        "  other channels stay; the next sweep that sees its images sets those that they or the bucket ask for",
         "Complete this version? It cannot be undone.",
     ):
         assert line in asked.stdout
@@ -100,6 +101,30 @@ def test_bad_input_is_an_error_that_changes_nothing(
     assert status == result.exit_code
     assert text in result.stderr
     assert before == fresh(at.registry.model).get_version("web", "a1")
+
+
+@pytest.mark.switches(read_after_write="fresh", unset_to_done="accept")  # the other build is DONE, then
+def test_who_abandons_a_version_sees_what_is_written_and_confirms(at: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As for completing; a dry run asks nothing, and in a container nobody may have a name."""
+    monkeypatch.setattr("os.getuid", lambda: 2**31 - 7)
+    for variable in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(variable, raising=False)
+    plan = (
+        "web/a1 (v0, open)",
+        "  would label build googlecompute as abandoned",
+        "  channels, and latest, stay where they are",
+    )
+    asked, dry = run("abandon", "web", "a1", answer="n\n"), run("abandon", "web", "a1", "--dry-run")
+    assert (1, 0) == (asked.exit_code, dry.exit_code)
+    assert (True, False) == ("Abandon web/a1? [y/N]" in asked.stdout, "[y/N]" in dry.stdout)
+    for result in (asked, dry):
+        assert [*plan] == [line for line in result.stdout.splitlines() if line in plan]
+    assert "is not abandoned" in run("abandon", "web", "a1", "--undo", "--yes").stderr
+    done = run("abandon", "web", "a1", answer="y\n")
+    assert (0, True) == (done.exit_code, "\nabandoned  web/a1\n" in done.stdout)
+    catch_up(at.registry.model, "web", "a1")
+    builds = fresh(at.registry.model).get_version("web", "a1")["version"]["builds"]
+    assert ["by somebody on"] == [build["labels"]["abandoned"][:14] for build in builds if not build["artifacts"]]
 
 
 def test_a_version_is_abandoned_and_taken_up_again(at: Service) -> None:

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Self
 
 from packer_publisher.report import Outcome
+from packer_publisher.wording import counted
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -77,8 +78,8 @@ class Meter:
             self._calls += calls
             self._errors += outcome in _ERRORS
             seconds = max(time.monotonic() - self._began, 1e-3)
-            errors = f", {self._errors} errors" if self._errors else ""
-            self._show(done, of, f"{done / seconds:.0f}/s, {self._calls} calls{errors}")
+            errors = f", {counted(self._errors, 'error')}" if self._errors else ""
+            self._show(done, of, f"{done / seconds:.0f}/s, {counted(self._calls, 'call')}{errors}")
 
     def compared(self, done: int) -> None:
         """Take in how many versions were compared with the clouds; how many there are nobody knows beforehand."""

@@ -17,11 +17,15 @@ from packer_publisher.cli.tables import safe
 from packer_publisher.deadline import Deadline
 from packer_publisher.decision import Completion, Decision, platforms_left_out
 from packer_publisher.errors import Rejected
+from packer_publisher.labels import ABANDONED
 from packer_publisher.runtime import open_versions
 from packer_publisher.steps import CreateBuild, DeleteBuild, ReadVersion, SetLabels, SetStatus
 from packer_publisher.tag_values import parse_bucket, parse_expected, parse_fingerprint
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from packer_publisher.snapshot import Version
     from packer_publisher.versions import Prospect
 
 _timeout = click.option(
@@ -90,20 +94,28 @@ def complete(
 @click.argument("bucket")
 @click.argument("fingerprint")
 @click.option("--undo", is_flag=True, help="Take it back: handlers and sweeps go on with the version.")
+@_dry_run
 @_yes
 @_timeout
-def abandon(bucket: str, fingerprint: str, undo: bool, yes: bool, timeout: float) -> None:
+def abandon(bucket: str, fingerprint: str, undo: bool, dry_run: bool, yes: bool, timeout: float) -> None:
     """Abandon the open version FINGERPRINT of BUCKET: nobody goes on with it.
 
     A label on its open builds makes every function answer `rejected` until it is taken back with --undo. Nothing is
     deleted, and channels stay where they are.
     """
     bucket, fingerprint = _address(bucket, fingerprint)
-    note = "" if undo else f"by {getpass.getuser()} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
-    if not yes:
-        click.confirm(f"{'Take back the abandoning of' if undo else 'Abandon'} {bucket}/{fingerprint}?", abort=True)
+    note = "" if undo else f"by {_person()} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     with open_versions(os.environ, bucket, Deadline.after(timeout)) as service:
         try:
+            version, steps = service.abandonment(bucket, fingerprint, note)
+            if dry_run or not yes:
+                _show_version(version, steps)
+                click.echo("  channels, and latest, stay where they are")
+            if dry_run:
+                return
+            if not yes:
+                what = "Take back the abandoning of" if undo else "Abandon"
+                click.confirm(f"\n{what} {bucket}/{fingerprint}?", abort=True)
             steps = service.abandon(bucket, fingerprint, note)
         except Rejected as problem:
             raise Failure(str(problem), problem.remedy, FAILED) from problem
@@ -122,24 +134,37 @@ def sentence(step: Decision) -> str:
         case DeleteBuild():
             return f"delete build {safe(step.component_type)}, which is empty"
         case SetLabels():
-            return f"label build {safe(step.component_type)}"
+            done = "as abandoned" if dict(step.labels)[ABANDONED] else "as not abandoned any more"
+            return f"label build {safe(step.component_type)} {done}"
         case ReadVersion():
             return "read the version"
 
 
 def _show(prospect: Prospect, asked: Completion) -> None:
-    version = prospect.version
-    click.echo(f"{safe(version.bucket)}/{safe(version.fingerprint)} ({safe(version.name)}, open)")
-    for line in build_lines(version):
-        click.echo(line)
-    for step in prospect.steps:
-        click.echo(f"  would {sentence(step)}")
+    _show_version(prospect.version, prospect.steps)
     for name in platforms_left_out(asked.without):
         click.echo(f"  would no longer wait for platform {name}")
     newest = prospect.latest.name or "(none)"
     click.echo(f"  channel latest: {safe(newest)} -> this version")
+    click.echo("  other channels stay; the next sweep that sees its images sets those that they or the bucket ask for")
     if prospect.pulls_latest_back:
         click.echo(f"  Note: {safe(newest)} was created later, so latest would go back to an older image.")
+
+
+def _show_version(version: Version, steps: Sequence[Decision]) -> None:
+    click.echo(f"{safe(version.bucket)}/{safe(version.fingerprint)} ({safe(version.name)}, open)")
+    for line in build_lines(version):
+        click.echo(line)
+    for step in steps:
+        click.echo(f"  would {sentence(step)}")
+
+
+def _person() -> str:
+    """Return who runs the command, as far as the system knows: in a container it may not."""
+    try:
+        return safe(getpass.getuser())
+    except (KeyError, OSError):
+        return "somebody"
 
 
 def _document(prospect: Prospect, steps: tuple[Decision, ...], name: str, *, dry_run: bool) -> dict[str, object]:
