@@ -112,6 +112,15 @@ def test_a_command_that_cannot_differ_is_refused(account: Account) -> None:
     assert [] == account.registry.requests.all()
 
 
+def test_while_the_registry_is_off_it_plans_and_does_not_begin(account: Account) -> None:
+    """Its journal would say that it is done."""
+    account.environment["HCP_PACKER_REGISTRY"] = "off"
+    status, _, err = account.run("aws", "--yes")
+    assert (2, True) == (status, "HCP_PACKER_REGISTRY is off: nothing would be written" in err)
+    assert [] == account.registry.requests.all()
+    assert 0 == account.run("aws", "--dry-run", "--limit", "1")[0]
+
+
 def test_sending_again_is_about_an_earlier_run(account: Account) -> None:
     """Else there is nothing that was sent."""
     status, _, err = account.run("aws", "--yes", "--resume", "--send-again")

@@ -110,6 +110,17 @@ def test_all_clouds_complete_a_version_together(clouds: Clouds, registry: LocalR
     assert (0, "gcp: 1 image, 0 versions read, 0 written to\n") == (again.exit_code, again.stdout)
 
 
+def test_registry_off_writes_nothing_and_says_so(
+    clouds: Clouds, registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Once, whatever the number of images; that is a choice and no failure."""
+    monkeypatch.setenv("HCP_PACKER_REGISTRY", "off")
+    clouds.lose("a1", aws=True)
+    found = run("all")
+    assert (0, 1) == (found.exit_code, found.stdout.count("\nHCP_PACKER_REGISTRY is off: nothing was written\n"))
+    assert [] == registry.requests.all()
+
+
 def test_a_window_and_a_bucket_leave_out_the_rest(clouds: Clouds, registry: LocalRegistry) -> None:
     """What is older than the window is not looked at, other buckets are not read."""
     clouds.lose("a1")

@@ -127,6 +127,21 @@ def test_who_abandons_a_version_sees_what_is_written_and_confirms(at: Service, m
     assert ["by somebody on"] == [build["labels"]["abandoned"][:14] for build in builds if not build["artifacts"]]
 
 
+@pytest.mark.parametrize("words", [("complete", "web", "a1", "--without", "googlecompute"), ("abandon", "web", "a1")])
+def test_nothing_is_decided_while_the_registry_is_off(
+    at: Service, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...]
+) -> None:
+    """Who switched writing off means commands, too; a dry run may look."""
+    monkeypatch.setenv("HCP_PACKER_REGISTRY", "off")
+    before = at.registry.model.get_version("web", "a1")
+    refused = run(*words, "--yes")
+    assert (2, "", True) == (
+        refused.exit_code, refused.stdout, "HCP_PACKER_REGISTRY is off: nothing would be written" in refused.stderr,
+    )  # fmt: skip
+    assert 0 == run(*words, "--dry-run").exit_code
+    assert before == at.registry.model.get_version("web", "a1")
+
+
 def test_a_version_is_abandoned_and_taken_up_again(at: Service) -> None:
     """Its events are rejected in between, with the command that takes it back."""
     assert 0 == run("abandon", "web", "a1", "--yes").exit_code

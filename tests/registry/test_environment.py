@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from packer_publisher.errors import ConfigurationError, CredentialsTrouble, PublisherError
-from packer_publisher.registry import read_environment, registry_off
+from packer_publisher.registry import read_environment
 from packer_publisher.registry.environment import Endpoint
 from packer_publisher.registry.principals import (
     ClientCredentials,
@@ -159,15 +159,6 @@ def test_organization_and_project_may_be_given_alone(known: dict[str, str]) -> N
 
     assert known.get("HCP_ORGANIZATION_ID", "") == environment.organization_id
     assert known.get("HCP_PROJECT_ID", "") == environment.project_id
-
-
-@pytest.mark.parametrize(
-    ("value", "off"), [("off", True), ("OFF", True), ("0", True), ("", False), ("on", False), ("1", False)]
-)
-def test_the_registry_is_off_for_off_and_zero(value: str, off: bool) -> None:
-    """HCP_PACKER_REGISTRY switches off with ``off`` in any case and ``0``, as in Packer."""
-    assert off == registry_off({"HCP_PACKER_REGISTRY": value})
-    assert registry_off({}) is False
 
 
 def test_a_key_in_the_environment_wins(tmp_path: Path) -> None:

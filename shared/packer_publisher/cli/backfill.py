@@ -16,7 +16,7 @@ import click
 
 from packer_publisher.cli.asking import agreed
 from packer_publisher.cli.backfill_view import json_pieces, plan_lines, result_lines
-from packer_publisher.cli.invocation import DurationType, Invocation
+from packer_publisher.cli.invocation import DurationType, Invocation, refuse_while_off
 from packer_publisher.cli.meter import Meter
 from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, INTERRUPTED, UNREACHABLE, Failure
 from packer_publisher.cli.queues import CLOUDS, queue_addresses
@@ -132,6 +132,8 @@ def backfill(
     invocation = Invocation("", None, None, bucket, "", "", expects, config, 0, as_json)
     override = invocation.override()  # refuses names that are none
     environ = invocation.environment(os.environ)
+    if not dry_run:
+        refuse_while_off(environ)
     from packer_publisher.backfill.asked import Asked
     from packer_publisher.settings import Settings
 

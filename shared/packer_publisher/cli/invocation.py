@@ -39,6 +39,19 @@ class DurationType(click.ParamType[float]):
         return found.total_seconds()
 
 
+def refuse_while_off(environ: Mapping[str, str]) -> None:
+    """Refuse a command that is about nothing but writing while HCP_PACKER_REGISTRY says that nothing is written.
+
+    Raises ConfigurationError, also as Settings does.
+    """
+    from packer_publisher.settings import Settings
+
+    if Settings.from_environment(environ).registry_off:
+        raise ConfigurationError(
+            "HCP_PACKER_REGISTRY is off: nothing would be written", remedy="unset it, or add --dry-run"
+        )
+
+
 OPTIONS = (
     click.argument("image"),
     click.option("--region", metavar="REGION", help="AWS: the region of the AMI."),

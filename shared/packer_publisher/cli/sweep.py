@@ -16,6 +16,7 @@ from packer_publisher.cli.progress import progress
 from packer_publisher.cli.result import COLOURS, FAILURES, status_of
 from packer_publisher.cli.tables import columns, facts, safe
 from packer_publisher.deadline import Deadline
+from packer_publisher.departures import OFF
 from packer_publisher.durations import format_duration
 from packer_publisher.errors import PublisherError
 from packer_publisher.image import Platform
@@ -71,6 +72,9 @@ def sweep(
     else:
         for line in _lines(swept, dry_run=dry_run):
             click.echo(line)
+        off = {report.reason for found in swept.values() for report in found.reports if report.reason == OFF}
+        for reason in off:
+            click.echo(f"\n{reason}")
     _end(swept, errors)
 
 

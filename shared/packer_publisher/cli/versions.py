@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from packer_publisher.cli.invocation import DurationType
+from packer_publisher.cli.invocation import DurationType, refuse_while_off
 from packer_publisher.cli.program import FAILED, Failure
 from packer_publisher.cli.result import build_lines, word
 from packer_publisher.cli.tables import safe
@@ -62,6 +62,8 @@ def complete(
     _ask_or_refuse(yes=yes or dry_run, as_json=as_json)
     asked = Completion(tuple(_name(name) for name in without))
     bucket, fingerprint = _address(bucket, fingerprint)
+    if not dry_run:
+        refuse_while_off(os.environ)
     with open_versions(os.environ, bucket, Deadline.after(timeout)) as service:
         try:
             prospect = service.prospect(bucket, fingerprint, asked)
@@ -104,6 +106,8 @@ def abandon(bucket: str, fingerprint: str, undo: bool, dry_run: bool, yes: bool,
     deleted, and channels stay where they are.
     """
     bucket, fingerprint = _address(bucket, fingerprint)
+    if not dry_run:
+        refuse_while_off(os.environ)
     note = "" if undo else f"by {_person()} on {datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
     with open_versions(os.environ, bucket, Deadline.after(timeout)) as service:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from packer_publisher.registry.client import HCPPacker
-from packer_publisher.registry.environment import Environment, read_environment, registry_off
+from packer_publisher.registry.environment import Environment, read_environment
 from packer_publisher.registry.records import (
     Assignment,
     Complete,
@@ -27,5 +27,4 @@ __all__ = [
     "VersionChange",
     "VersionName",
     "read_environment",
-    "registry_off",
 ]

@@ -46,12 +46,6 @@ class Environment:
     project_id: str = ""
 
 
-def registry_off(environ: Mapping[str, str]) -> bool:
-    """Return whether ``HCP_PACKER_REGISTRY`` says that nothing is to be written: ``off`` in any case, or ``0``."""
-    value = environ.get("HCP_PACKER_REGISTRY", "")
-    return value.lower() == "off" or value == "0"
-
-
 def read_environment(environ: Mapping[str, str]) -> Environment:
     """Return the settings that the variables (and the credential file, where it is needed) describe.
 
