@@ -23,7 +23,7 @@ provider "azurerm" {
 
 resource "azurerm_resource_group" "publisher" {
   name     = "packer-publisher"
-  location = "westeurope"
+  location = var.location
 }
 
 module "publisher" {

@@ -1,3 +1,9 @@
+variable "location" {
+  description = "Azure region of everything; one that offers Flex Consumption."
+  type        = string
+  default     = "westeurope"
+}
+
 variable "function_app_name" {
   description = "Name of the function app, unique in all of Azure."
   type        = string
