@@ -315,6 +315,12 @@ def test_off_is_off_and_pause_is_a_pause() -> None:
         assert {runs} == {alarm["ActionsEnabled"] for alarm in alarms}
 
 
+def test_a_dashboard_is_made_unless_nobody_wants_it() -> None:
+    """It is the dearest part of a quiet account."""
+    assert "DashboardPage" in decided(TEMPLATE, LEAST)["Resources"]
+    assert "DashboardPage" not in decided(TEMPLATE, LEAST | {"Dashboard": "false"})["Resources"]
+
+
 def test_a_key_of_the_team_is_used_everywhere() -> None:
     """For queues, logs and the function's settings; SQS's own key only without one."""
     resources = decided(TEMPLATE, LEAST | {"KmsKeyArn": KEY})["Resources"]
