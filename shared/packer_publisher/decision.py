@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import timedelta
 
 from packer_publisher.errors import Rejected
-from packer_publisher.expectation import missing, quiet_since
+from packer_publisher.expectation import LAG, missing, quiet_since
 from packer_publisher.labels import ABANDONED, MARKER, gone_from, is_our_build, is_whole, placeholder_labels
 from packer_publisher.snapshot import Build, BuildStatus, Version, label_pairs
 from packer_publisher.steps import CreateBuild, DeleteBuild, ReadVersion, SetLabels, SetStatus
@@ -20,9 +19,6 @@ from packer_publisher.wording import listed, shown
 
 GUARD = "packer-publisher-guard"
 """The component type of the empty build that mends a version whose builds are all DONE while it is still v0."""
-
-LAG = timedelta(minutes=10)
-"""How long completion may lag behind the last DONE before a version counts as stuck."""
 
 Decision = ReadVersion | CreateBuild | SetStatus | SetLabels | DeleteBuild
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from packer_publisher.image import Image
 from packer_publisher.labels import MARKER, OWNER, expects_of, gone_from, is_our_build, is_whole
@@ -12,6 +12,9 @@ from packer_publisher.listing import lists
 from packer_publisher.placement import Item, Placement
 from packer_publisher.snapshot import Build, BuildStatus, Version
 from packer_publisher.tag_values import is_platform, platform_of
+
+LAG = timedelta(minutes=10)
+"""How long the registry may take to complete a version all of whose builds are DONE; it takes seconds."""
 
 
 @dataclass(frozen=True, slots=True)

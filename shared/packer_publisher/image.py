@@ -20,6 +20,9 @@ class Platform(StrEnum):
     GCE = "gce"
 
 
+CLOUDS: Mapping[str, Platform] = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
+"""The clouds as commands call them."""
+
 DEFAULT_COMPONENT_TYPE: Mapping[Platform, str] = {
     Platform.AWS: "amazon-ebs",
     Platform.AZURE: "azure-arm",

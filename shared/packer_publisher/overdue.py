@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from packer_publisher.expectation import declared, missing, quiet_since
+from packer_publisher.expectation import LAG, declared, missing, quiet_since
 from packer_publisher.image import Image
 from packer_publisher.placement import Item
 from packer_publisher.report import Outcome, Report
@@ -20,8 +20,6 @@ from packer_publisher.wording import listed
 
 PATIENCE = timedelta(hours=24)
 """How long an open version may be short of something, counted from its newest build."""
-LAG = timedelta(minutes=10)
-"""How long the registry may take to complete a version all of whose builds are DONE; it takes seconds."""
 
 _WAITING = (Outcome.REGISTERED, Outcome.UNCHANGED, Outcome.WAITING, Outcome.CONFLICT, Outcome.LATE)
 """What the images of a version that still waits for something come to; any other word tells its own story."""

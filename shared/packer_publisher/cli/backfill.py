@@ -19,9 +19,10 @@ from packer_publisher.cli.backfill_view import json_pieces, plan_lines, result_l
 from packer_publisher.cli.invocation import DurationType, Invocation, refuse_while_off
 from packer_publisher.cli.meter import Meter
 from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, INTERRUPTED, UNREACHABLE, Failure
-from packer_publisher.cli.queues import CLOUDS, queue_addresses
+from packer_publisher.cli.queues import queue_addresses
 from packer_publisher.deadline import Deadline
 from packer_publisher.errors import ConfigurationError, CredentialsTrouble
+from packer_publisher.image import CLOUDS
 from packer_publisher.wording import counted
 
 if TYPE_CHECKING:

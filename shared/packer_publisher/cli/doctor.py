@@ -16,10 +16,10 @@ from packer_publisher.cli.doctor_view import Sheet, as_object
 from packer_publisher.cli.invocation import DurationType
 from packer_publisher.cli.program import CREDENTIALS, FAILED, UNREACHABLE, USAGE, Failure
 from packer_publisher.cli.progress import Spinner
-from packer_publisher.cli.sweep import CLOUDS
 from packer_publisher.document import VARIABLE
 from packer_publisher.errors import ConfigurationError
 from packer_publisher.finding import Finding, Trouble, Verdict
+from packer_publisher.image import CLOUDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,13 +20,11 @@ from packer_publisher.cli.program import CREDENTIALS, DIFFERS, FAILED, Failure
 from packer_publisher.document import VARIABLE
 from packer_publisher.drift.row import DRIFT, How, Verdict
 from packer_publisher.errors import ConfigurationError, Rejected
-from packer_publisher.image import Platform
+from packer_publisher.image import CLOUDS, Platform
 from packer_publisher.tag_values import parse_bucket
 
 if TYPE_CHECKING:
     from packer_publisher.drift.run import Drift
-
-CLOUDS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
 
 
 class VerdictsType(click.ParamType[tuple[Verdict, ...]]):

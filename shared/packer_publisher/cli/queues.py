@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from packer_publisher.errors import ConfigurationError
-from packer_publisher.image import Platform
+from packer_publisher.image import CLOUDS, Platform
 from packer_publisher.wording import listed, shown
 
-CLOUDS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
-"""The clouds as a person names them on the command line."""
 VARIABLES = {
     Platform.AWS: "PUBLISHER_QUEUE_AWS", Platform.AZURE: "PUBLISHER_QUEUE_AZURE", Platform.GCE: "PUBLISHER_QUEUE_GCP",
 }  # fmt: skip

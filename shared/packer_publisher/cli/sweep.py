@@ -19,13 +19,12 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.departures import OFF
 from packer_publisher.durations import format_duration
 from packer_publisher.errors import PublisherError
-from packer_publisher.image import Platform
+from packer_publisher.image import CLOUDS
 from packer_publisher.wording import counted
 
 if TYPE_CHECKING:
     from packer_publisher.sweep import Sweep, Swept
 
-CLOUDS = {"aws": Platform.AWS, "azure": Platform.AZURE, "gcp": Platform.GCE}
 WORST = (USAGE, CREDENTIALS, UNREACHABLE, FAILED, 0)
 """Exit statuses, the one that wins first."""
 MOST_REASONS = 20

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Image, Platform
+from packer_publisher.image import CLOUDS, DEFAULT_COMPONENT_TYPE, Image, Platform
 from packer_publisher.placement import Placement
 from packer_publisher.policy import Contract
 from packer_publisher.snapshot import Version
 from packer_publisher.verdict import NEW_FINGERPRINT
 from packer_publisher.wording import shown
 
-CLOUDS: Mapping[Platform, str] = {Platform.AWS: "aws", Platform.AZURE: "azure", Platform.GCE: "gcp"}
+WORDS: Mapping[Platform, str] = {platform: word for word, platform in CLOUDS.items()}
 """The words by which commands call the clouds."""
 
 ALLOW = "allow it, or leave it out with --region"
@@ -29,7 +29,7 @@ def retire(version: Version) -> str:
 def backfill(platform: Platform, bucket: str, mapping: str = "") -> str:
     """Return the command that brings the images of a bucket into their versions."""
     placed = f" --mapping {_word(mapping)}" if mapping else ""
-    return f"packer-publisher backfill {CLOUDS[platform]} --bucket {_word(bucket)}{placed}"
+    return f"packer-publisher backfill {WORDS[platform]} --bucket {_word(bucket)}{placed}"
 
 
 def publish(image: Image, placement: Placement | None = None) -> str:
