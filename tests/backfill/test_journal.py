@@ -126,6 +126,21 @@ def test_nothing_to_resume_is_told(tmp_path: Path) -> None:
         open_journal(tmp_path / "none.sqlite", ASKED, resume=True)
 
 
+@pytest.mark.parametrize("bucket", [None, "web"])
+@pytest.mark.parametrize("stages", [(), ("looked",)])
+def test_no_page_of_a_walk_is_sorted(tmp_path: Path, bucket: str | None, stages: tuple[str, ...]) -> None:
+    """Else a bucket of a hundred thousand versions would be sorted once for every two hundred of them."""
+    journal = Journal(tmp_path / "journal.sqlite")
+    asked: list[str] = []
+    journal._base.set_trace_callback(asked.append)
+    assert [] == list(journal.versions(*stages, bucket=bucket))
+    journal._base.set_trace_callback(None)
+    statement = asked[0].replace("-Inf", "-9e999")  # as SQLite itself reads it
+    plan = journal._base.execute(f"explain query plan {statement}").fetchall()
+    assert "USING INDEX version_order" in str(plan)
+    assert "TEMP B-TREE" not in str(plan)
+
+
 def test_a_scope_that_was_listed_is_not_listed_again(tmp_path: Path) -> None:
     """One that broke off in the middle is, from its beginning, and nothing of it counts twice."""
     estate = Estate(tmp_path)

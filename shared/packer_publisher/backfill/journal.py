@@ -40,6 +40,7 @@ create table version (
     bucket text, fingerprint text, oldest real not null, newest real not null, images integer not null,
     stage text not null default 'found', outcome text not null default '', name text not null default '',
     details text not null default '{{}}', calls integer not null default 0, primary key (bucket, fingerprint));
+create index version_order on version (bucket, newest, fingerprint);
 pragma user_version = {FORMAT};
 """
 
