@@ -57,6 +57,23 @@ def test_a_run_that_is_not_over_is_not_forgotten(tmp_path: Path) -> None:
     open_journal(path, replace(ASKED, bucket="other"), resume=False).close()
 
 
+def test_a_run_that_was_over_and_goes_on_is_not_forgotten_either(tmp_path: Path) -> None:
+    """It is resumed for a region that was closed to it, say; asking for it with other credentials changes nothing."""
+    path = tmp_path / "journal.sqlite"
+    journal = open_journal(path, ASKED, resume=False)
+    claim(journal, [IRELAND])
+    end(journal)
+    with pytest.raises(ConfigurationError):
+        claim(journal, [replace(IRELAND, owner_id="222222222222")])
+    assert "over" == journal.facts()["stage"]
+    journal.close()
+    journal = open_journal(path, ASKED, resume=True)
+    claim(journal, [IRELAND])
+    journal.close()
+    with pytest.raises(ConfigurationError, match="is the journal of a backfill that is not over"):
+        open_journal(path, ASKED, resume=False)
+
+
 def test_a_run_is_only_resumed_for_the_same_question(tmp_path: Path) -> None:
     """Another bucket, other rules: each difference is named by its option."""
     path = tmp_path / "journal.sqlite"

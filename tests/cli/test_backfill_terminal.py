@@ -114,7 +114,9 @@ def test_yes_writes_with_progress(account: Account) -> None:
         screen.type("yes\n")
         assert 0 == screen.end()
     assert history(account) == account.versions()
-    assert re.search(r"writing .*\d+/12.* \d+/s, \d+ calls", screen.seen)
+    assert re.search(
+        r"writing .*\d+/12.* \d+/s, \d+ calls.*[-0-9]:[-0-9]{2}:[-0-9]{2}", screen.seen
+    )  # and the time left
     assert "Done: 2 buckets, 12 versions (12 completed), 24 artifacts," in screen.seen
 
 

@@ -53,7 +53,10 @@ def open_journal(path: Path, asked: Asked, *, resume: bool) -> Journal:
 
 
 def claim(journal: Journal, scopes: Iterable[Scope]) -> None:
-    """Enter the scopes of the run; ConfigurationError where the journal is about other accounts."""
+    """Enter the scopes of the run, which is not over from now on.
+
+    Raises ConfigurationError where the journal is about other accounts.
+    """
     scopes = sorted(scopes)
     accounts = json.dumps(sorted({f"{scope.platform}:{scope.owner_id}" for scope in scopes}))
     noted = journal.facts().get("accounts", accounts)
@@ -63,7 +66,7 @@ def claim(journal: Journal, scopes: Iterable[Scope]) -> None:
             f"{journal.path} is the journal of other accounts: {theirs}, and the credentials reach {ours}",
             remedy="use the credentials that it was begun with, or begin anew with another --journal",
         )
-    journal.note(accounts=accounts)
+    journal.note(accounts=accounts, stage=BEGUN)
     journal.plan_scopes(scopes)
 
 
