@@ -187,6 +187,7 @@ def test_credentials_that_expire_in_the_middle_stop_the_run_and_it_is_resumed(ac
     assert history(account) == account.versions()
 
 
+@pytest.mark.switches(max_page_size=100)  # its requests are counted
 def test_a_run_that_is_killed_goes_on_and_repeats_nothing(account: Account) -> None:
     """Killed at any moment of its writing: each version is created once, and the numbers tell history all the same."""
     with account.start("aws", "--yes", "--rate", "60") as process:
