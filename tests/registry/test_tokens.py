@@ -7,6 +7,7 @@ import hmac
 import json
 import threading
 from base64 import b64decode
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs
@@ -26,11 +27,17 @@ def read(client: HCPPacker, clock: Time) -> None:
     client.get_version("web", "abc", clock.deadline())
 
 
-def workload(peer: Peer, tmp_path: Path, source: dict[str, Any], **environ: str) -> HCPPacker:
+AT = 1_795_255_200.0
+"""The time of the peer, which its answers carry."""
+
+
+def workload(
+    peer: Peer, tmp_path: Path, source: dict[str, Any], now: Callable[[], float] = lambda: AT, /, **environ: str
+) -> HCPPacker:
     """Return a client whose credential file describes a workload identity."""
     path = tmp_path / "cred.json"
     path.write_text(json.dumps({"scheme": "workload", "workload": {"provider_resource_name": PROVIDER, **source}}))
-    return peer.client(HCP_CLIENT_ID=None, HCP_CLIENT_SECRET=None, HCP_CRED_FILE=str(path), **environ)
+    return peer.client(now, HCP_CLIENT_ID=None, HCP_CLIENT_SECRET=None, HCP_CRED_FILE=str(path), **environ)
 
 
 def test_the_token_request_is_client_credentials_by_basic(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
@@ -313,6 +320,58 @@ def test_a_refused_exchange_hides_the_credential(peer: Peer, clock: Time, tmp_pa
         "Exchanging the workload's identity for a token: HCP refused the workload identity of the "
         f"credential file {str(tmp_path / 'cred.json')!r}: 403 (code 7): jwt [secret] has the wrong audience."
         == str(caught.value)
+    )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "hint"),
+    [
+        (-600, " Set this machine's clock, by NTP for one: it is 600 s behind HCP's."),
+        (300, " Set this machine's clock, by NTP for one: it is 300 s ahead of HCP's."),
+        (200, ""),
+    ],
+)
+def test_a_clock_that_is_off_is_told_where_a_proof_is_refused(
+    peer: Peer, tmp_path: Path, seconds: float, hint: str
+) -> None:
+    """HCP gives no reason, but its time: tokens and signatures are good for minutes around the real one."""
+    peer.says(refusal(401, 16, "not accepted"))
+    source = {"token": {"token": "made-up-jwt"}}
+    with (
+        workload(peer, tmp_path, source, lambda: AT + seconds) as client,
+        pytest.raises(CredentialsTrouble) as caught,
+    ):
+        client.get_version("web", "abc", Deadline.after(20))
+    assert f"Check the provider '{PROVIDER}': its issuer, audience and conditional access.{hint}" == caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("answer", "kind", "text", "remedy"),
+    [
+        (
+            refusal(404, 5, "no such workload identity provider"),
+            CredentialsTrouble,
+            f"HCP knows no provider '{PROVIDER}': 404 (code 5): no such workload identity provider.",
+            "Name it as `hcp iam workload-identity-providers list` prints it.",
+        ),
+        (
+            Says(status=404, text="<html><h1>Not Found</h1></html>"),
+            RegistryTrouble,
+            "HCP answered 404: Not Found.",
+            "Check HCP_AUTH_URL, HCP_API_ADDRESS and HCP_GEOGRAPHY.",
+        ),
+    ],
+)
+def test_a_provider_that_is_not_there_is_told_from_a_wrong_address(
+    peer: Peer, clock: Time, tmp_path: Path, answer: Says, kind: type[Trouble], text: str, remedy: str
+) -> None:
+    """HCP's own 404 is about the name, one without its code about the server."""
+    peer.says(answer)
+    with workload(peer, tmp_path, {"token": {"token": "made-up-jwt"}}) as client, pytest.raises(kind) as caught:
+        read(client, clock)
+    assert (f"Exchanging the workload's identity for a token: {text}", remedy) == (
+        str(caught.value),
+        caught.value.remedy,
     )
 
 

@@ -14,11 +14,11 @@ from packer_publisher.errors import CredentialsTrouble, RegistryTrouble
 from packer_publisher.protocols import ReadSecret
 from packer_publisher.registry.environment import LOOPBACK_HOSTS, Endpoint, Environment
 from packer_publisher.registry.principals import ClientCredentials, StoredKey, WorkloadIdentity
-from packer_publisher.registry.retries import REMEDY, Attempt, Patience, persist
+from packer_publisher.registry.retries import REMEDY, Attempt, Patience, http_date, persist
 from packer_publisher.registry.stored_key import StoredCredentials
 from packer_publisher.registry.subject_token import exchange_body
 from packer_publisher.registry.wire import PRODUCT, Answer, Message, Wire
-from packer_publisher.registry.wording import describe
+from packer_publisher.registry.wording import describe, grpc_code
 
 AUDIENCE = "https://api.hashicorp.cloud"
 """The audience of every token, the same in each geography (hcp-sdk-go ``config/tokensource.go``)."""
@@ -29,6 +29,11 @@ MARGIN = 60.0
 HashiCorp's SDK takes 15. A call of ours may wait for a Retry-After and be repeated under the same token, and clocks
 differ by some seconds; a minute covers both and costs one token more per sixty.
 """
+
+SKEWED = 240.0
+"""Seconds by which this clock may differ from HCP's; from then on proofs, which are good for minutes, are refused."""
+
+NOT_FOUND = 5  # gRPC's code
 
 UNSTATED_LIFETIME = 300.0
 """Seconds for which a token is used whose answer does not say when it ends; HCP always says (one hour)."""
@@ -148,11 +153,17 @@ class AccessTokens:
             secrets=_proofs(body),
         )
         answer = persist(attempt, self._wire, deadline, self._patience)
+        if answer.status == 404 and grpc_code(answer) == NOT_FOUND:  # HCP's own word, not that of a wrong address
+            raise CredentialsTrouble(
+                f"{attempt.what}: HCP knows no provider {identity.provider!r}: {describe(answer, attempt.secrets)}.",
+                remedy="Name it as `hcp iam workload-identity-providers list` prints it.",
+            )
         return self._read(
             attempt,
             answer,
             f"the workload identity of the {identity.origin}",
-            f"Check the provider {identity.provider!r}: its issuer, audience and conditional access.",
+            f"Check the provider {identity.provider!r}: its issuer, audience and conditional access."
+            f"{_clock(answer, self._patience.now())}",
         )
 
     def _read(self, attempt: Attempt, answer: Answer, who: str, remedy: str) -> tuple[str, float]:
@@ -173,6 +184,16 @@ class AccessTokens:
         if isinstance(lifetime, bool) or not isinstance(lifetime, int | float) or lifetime <= 0:
             return token, UNSTATED_LIFETIME
         return token, float(lifetime)
+
+
+def _clock(answer: Answer, now: float) -> str:
+    """Return a sentence about this machine's clock where it is why a proof is refused, "" where it is not."""
+    there = http_date(answer.headers.get("date", ""))
+    off = now - there.timestamp() if there is not None else 0.0
+    if abs(off) < SKEWED:
+        return ""
+    by = f"{abs(off):.0f} s {'ahead of' if off > 0 else 'behind'} HCP's"
+    return f" Set this machine's clock, by NTP for one: it is {by}."
 
 
 def _proofs(body: Mapping[str, Any]) -> tuple[str, ...]:
