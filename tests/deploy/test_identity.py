@@ -27,7 +27,8 @@ from tests.deploy.lambda_runtime import LambdaProcess, sqs_event
 from tests.registry.trusting import KEY, Trusting, trusting
 
 PROBE = json.dumps({"packer-publisher": {"probe": {"id": "3f2a9c1b7d04"}}})
-CONFIG = {"PUBLISHER_CONFIG": '{"buckets": {"*": {}}}'}
+CONFIG = {"PUBLISHER_CONFIG": '{"buckets": {"*": {}}}', "PUBLISHER_LOG_LEVEL": "DEBUG"}
+REFUSED = "made-up-and-deleted-secret"
 GOOGLE = "projects/img-proj/secrets/hcp"
 
 
@@ -64,6 +65,13 @@ def answered(lines: list[Any]) -> str:
     return str(line.get("registry", line))
 
 
+def secrets(world: Trusting) -> list[str]:
+    """Return everything that proves somebody's identity here: keys, signatures' keys, and each token that was given."""
+    keys = [WRITER.secret, REFUSED, KEY.secret, KEY.session_token, world.sources.header]
+    assert world.registry.tokens.issued()
+    return [*keys, *world.registry.tokens.issued(), *world.sources.given]
+
+
 @pytest.mark.parametrize("way", ["federation", "secretsmanager", "ssm"])
 def test_the_lambda(unpacked: Callable[[str], Path], world: Trusting, local: LocalAWS, way: str) -> None:
     """The trimmed botocore signs, and reads both stores; the role's keys are those that AWS knows."""
@@ -84,7 +92,23 @@ def test_the_lambda(unpacked: Callable[[str], Path], world: Trusting, local: Loc
     with LambdaProcess(unpacked("aws"), {**environ, **CONFIG}) as function:
         assert {"batchItemFailures": []} == function.handler(sqs_event(PROBE), None)
     assert "active" == answered(function.lines())
+    assert [] == [secret for secret in secrets(world) if secret in function.log]
     assert ("from-aws" if way == "federation" else WRITER.caller.name) == _asker(world)
+
+
+def test_a_key_that_hcp_refuses(unpacked: Callable[[str], Path], world: Trusting, local: LocalAWS) -> None:
+    """The log names the variable and the secret's place; the secret itself is in no line, at any level."""
+    account = local.account(fresh_account_id(), "eu-west-1")
+    session: Any = account.session()
+    manager = session.client("secretsmanager", endpoint_url=account.endpoint)
+    secret = json.dumps({"client_id": WRITER.id, "client_secret": REFUSED})
+    arn = manager.create_secret(Name="refused", SecretString=secret)["ARN"]
+    environ = {**stored({**world.aws(), **account.environment}, arn), **CONFIG}
+    with LambdaProcess(unpacked("aws"), environ) as function:
+        assert {"batchItemFailures": []} == function.handler(sqs_event(PROBE), None)
+    assert answered(function.lines()).startswith(f"refused: Asking {world.registry.url} for a token: HCP refused "
+                                                 f"PUBLISHER_CLIENT_SECRET ({arn}): 401")  # fmt: skip
+    assert [] == [secret for secret in secrets(world) if secret in function.log]
 
 
 @pytest.mark.parametrize("way", ["federation", "secret manager"])
@@ -104,6 +128,7 @@ def test_the_google_function(
             status = function.post({"message": message, "subscription": "projects/img-proj/subscriptions/images"})
             assert 200 <= status < 300
     assert "active" == answered(function.lines())
+    assert [] == [secret for secret in secrets(world) if secret in function.log]
     assert ("from-google" if way == "federation" else WRITER.caller.name) == _asker(world)
 
 
@@ -121,6 +146,7 @@ def test_the_azure_function(
         with Worker(unpacked("azure"), {**environ, **CONFIG}) as worker:
             ended = worker.invoke("publish_image", {"message": {"string": PROBE}})
     assert "active" == answered(ended.reports())
+    assert [] == [secret for secret in secrets(world) if secret in str(ended.logs)]
     assert ("from-azure" if way == "federation" else WRITER.caller.name) == _asker(world)
 
 
