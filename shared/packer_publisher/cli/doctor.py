@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from packer_publisher import __version__
+from packer_publisher.cli import asking
 from packer_publisher.cli.doctor_view import Sheet, as_object
 from packer_publisher.cli.invocation import DurationType
 from packer_publisher.cli.program import CREDENTIALS, FAILED, UNREACHABLE, USAGE, Failure
@@ -127,7 +128,7 @@ def _asking(agreed: bool, silent: bool, sheet: Sheet | None, spinner: Spinner) -
         if silent or sheet is None or not (sys.stdin.isatty() and sys.stdout.isatty()):
             return False
         with spinner.aside():
-            return click.confirm(f"\n{QUESTION}", default=False)
+            return asking.agreed(f"\n{QUESTION} [y/N] ")
 
     return ask
 
