@@ -127,6 +127,17 @@ def test_without_credentials_for_the_cloud_nothing_more_is_said_of_it(registry: 
     assert "  right    registry: active" in done.stdout
 
 
+def test_an_sdk_says_nothing_of_its_own(registry: LocalRegistry) -> None:
+    """Azure's tells, as a warning, all the ways by which it has found no credentials; ours is one line."""
+    environ = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
+               "AZURE_SUBSCRIPTION_ID": "11111111-1111-1111-1111-111111111111", **registry.environment()}  # fmt: skip
+    command = [sys.executable, "-m", "packer_publisher.cli", "doctor", "azure", "--function", "x"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ, cwd=HERE, timeout=60)
+    assert (4, "") == (done.returncode, done.stderr)
+    told = "There are no usable credentials for Azure (ClientAuthenticationError)."
+    assert f"  wrong    Azure credentials: {told}" in done.stdout.splitlines()
+
+
 def test_a_wrong_configuration_is_2(google: tuple[Documents, str], registry: LocalRegistry) -> None:
     """Of the function, too."""
     google[0].change(FUNCTIONS, functions__1__serviceConfig__environmentVariables__PUBLISHER_CONFIG="{}")

@@ -10,6 +10,13 @@ import pytest
 from packer_publisher.deadline import Deadline
 from packer_publisher.doctor.configuration import Deployed, configuration_findings
 from packer_publisher.doctor.registry import registry_findings
+from packer_publisher.errors import (
+    ConfigurationError,
+    CredentialsTrouble,
+    Forbidden,
+    PublisherError,
+    RegistryTrouble,
+)
 from packer_publisher.finding import Verdict
 from packer_publisher.registry import RegistryState
 from packer_publisher.settings import configuration_digest
@@ -40,13 +47,16 @@ def test_a_registry_that_is_off() -> None:
 
 
 class Door:
-    """HCP, which answers at a time of its own."""
+    """HCP, which answers at a time of its own, or not at all."""
 
-    def __init__(self, at: datetime, activated: bool = True) -> None:
+    def __init__(self, at: datetime, activated: bool = True, problem: PublisherError | None = None) -> None:
         self.state = RegistryState("r", activated, "PLUS", at)
+        self.problem = problem
 
     def get_registry(self, deadline: Deadline, project: str | None = None) -> RegistryState:
         """Return the one state."""
+        if self.problem is not None:
+            raise self.problem
         return self.state
 
     def get_bucket(self, bucket: str, deadline: Deadline, project: str | None = None) -> Bucket:
@@ -72,5 +82,24 @@ def test_the_clock(seconds: float, verdict: Verdict, text: str) -> None:
 
 def test_a_registry_that_is_not_active() -> None:
     """It is told with what activates it."""
-    [found, _clock] = registry_findings(Door(NOW, activated=False), None, NOW, Deadline.after(5))
+    [_credentials, found, _clock] = registry_findings(Door(NOW, activated=False), None, NOW, Deadline.after(5))
     assert (Verdict.WRONG, "HCP Packer is not active") == (found.verdict, found.text)
+
+
+@pytest.mark.parametrize(
+    ("problem", "told"),
+    [
+        (None, [("HCP credentials", Verdict.RIGHT), ("registry", Verdict.RIGHT), ("clock", Verdict.RIGHT)]),
+        (CredentialsTrouble("the key is deleted"), [("HCP credentials", Verdict.WRONG)]),
+        (Forbidden("the role is missing"), [("HCP credentials", Verdict.RIGHT), ("registry", Verdict.WRONG)]),
+        (RegistryTrouble("HCP cannot be reached"), [("registry", Verdict.UNKNOWN)]),
+        (ConfigurationError("HTTPS_PROXY is no address"), [("registry", Verdict.WRONG)]),
+    ],
+)
+def test_credentials_are_right_once_hcp_has_taken_them(
+    problem: PublisherError | None, told: list[tuple[str, Verdict]]
+) -> None:
+    """That some are there is no sign; a refused role is none against them."""
+    findings = list(registry_findings(Door(NOW, problem=problem), None, NOW, Deadline.after(5), "HCP_CRED_FILE"))
+    assert told == [(found.about, found.verdict) for found in findings]
+    assert all(found.text == "HCP_CRED_FILE, of whoever runs the doctor" for found in findings[:1] if problem is None)

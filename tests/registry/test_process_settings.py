@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 import pytest
 
 from packer_publisher.errors import ConfigurationError
-from packer_publisher.registry.wire import Message, Wire
+from packer_publisher.registry.wire import Message, NotSent, Wire
 from tests.registry.peer import Time
 
 REMEDY = "correct it, or leave it unset"
+PROXY = "http://me:hidden-word@127.0.0.1:9"
 
 
 @pytest.fixture(autouse=True)
@@ -84,3 +86,26 @@ def test_an_exception_to_the_proxies_that_is_no_address_names_its_variable(
     monkeypatch.setenv("NO_PROXY", "one.example.com,two:::")
 
     assert "NO_PROXY is no address of an http proxy, so HCP cannot be asked." == str(refused(clock))
+
+
+@pytest.mark.parametrize(
+    ("variables", "url", "way"),
+    [
+        ({"HTTPS_PROXY": PROXY}, "https://hcp.invalid/", ", through the proxy in HTTPS_PROXY"),
+        ({"all_proxy": PROXY}, "https://hcp.invalid/", ", through the proxy in all_proxy"),
+        ({"all_proxy": PROXY, "https_proxy": PROXY}, "https://hcp.invalid/", ", through the proxy in https_proxy"),
+        ({"HTTP_PROXY": PROXY}, "https://127.0.0.1:9/", ""),
+        ({"HTTPS_PROXY": PROXY, "NO_PROXY": "127.0.0.0"}, "https://127.0.0.1:9/", ""),
+    ],
+)
+def test_a_proxy_that_is_not_there_names_its_variable(
+    variables: dict[str, str], url: str, way: str, clock: Time, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a refused connection looks like one of HCP's; the proxy's password is not told."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    with pytest.raises(NotSent) as caught:
+        Wire().send(Message("GET", url), clock.deadline())
+    assert str(caught.value).startswith("no connection: ")
+    assert way == "".join(re.findall(", through.*", str(caught.value)))
+    assert "hidden-word" not in str(caught.value)

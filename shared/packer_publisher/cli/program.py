@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import os
 import platform
 from typing import Any, NoReturn
@@ -62,6 +63,10 @@ class Failure(click.ClickException):
             click.echo(f"What to do: {self.remedy}", file=file, err=True)
 
 
+SDKS = ("azure", "botocore", "google", "urllib3")
+"""Whose warnings are not for the screen: without a handler Python prints them, between our own lines."""
+
+
 def exit_status(error: PublisherError) -> int:
     """Return the exit status of an error."""
     if isinstance(error, ConfigurationError):
@@ -97,6 +102,8 @@ class Program(click.Group):
         """Run a command; the package's errors, a missing extra and Ctrl-C leave as :class:`Failure`."""
         if os.environ.get("NO_COLOR"):  # https://no-color.org
             ctx.color = False
+        for name in SDKS:
+            logging.getLogger(name).addHandler(logging.NullHandler())
         try:
             return super().invoke(ctx)
         except PublisherError as error:

@@ -14,22 +14,34 @@ from packer_publisher.policy import Policy
 TOLERATED, SKEWED = 30.0, 240.0
 """Seconds that this clock may differ from HCP's, and from which on tokens and AWS's signatures are refused."""
 
+CREDENTIALS = "HCP credentials"
+"""What is said of them is said after HCP was asked."""
+
 MOST_BUCKETS = 50
 _ACTIVATE = "activate HCP Packer for the project in HCP's portal, or set the right HCP_PROJECT_ID"
 
 
 def registry_findings(
-    registry: Registry, policy: Policy | None, now: datetime, deadline: Deadline
+    registry: Registry, policy: Policy | None, now: datetime, deadline: Deadline, origin: str = ""
 ) -> Iterator[Finding]:
-    """Yield how the registry of each project is that the configuration names, then its buckets."""
+    """Yield whether HCP takes the credentials, which come from ``origin``, how the registry of each project is that the
+    configuration names, then its buckets.
+    """
     projects = sorted({rule.policy.project or "" for rule in policy.rules} if policy else {""})
-    told = False
+    taken = told = False
     for project in projects:
         about = f"registry of {project}" if project else "registry"
+        problem: PublisherError | None = None
+        state = None
         try:
             state = registry.get_registry(deadline, project or None)
-        except PublisherError as problem:
-            yield refused(about, problem)
+        except PublisherError as caught:
+            problem = caught
+        if not taken and (problem is None or isinstance(problem, Forbidden)):
+            taken = True
+            yield right(CREDENTIALS, f"{origin}, of whoever runs the doctor")
+        if problem is not None:
+            yield refused(about if taken or not isinstance(problem, CredentialsTrouble) else CREDENTIALS, problem)
             if not isinstance(problem, Forbidden):
                 return  # the same would be said of all the others
             continue

@@ -10,9 +10,9 @@ from packer_publisher.deadline import Deadline
 from packer_publisher.doctor.configuration import Deployed, configuration_findings
 from packer_publisher.doctor.examiner import Examiner, Registry
 from packer_publisher.doctor.probe import probe_findings
-from packer_publisher.doctor.registry import refused, registry_findings
+from packer_publisher.doctor.registry import CREDENTIALS, refused, registry_findings
 from packer_publisher.errors import CredentialsTrouble, PublisherError
-from packer_publisher.finding import Finding, Verdict, note, right, unknown
+from packer_publisher.finding import Finding, Verdict, note, unknown
 from packer_publisher.finding import Trouble as Kind
 
 
@@ -62,17 +62,16 @@ class Examination:
             registry, origin = self.open_registry(_tenant(self.examiner.variables))
         except CredentialsTrouble:
             yield unknown(
-                "HCP credentials",
+                CREDENTIALS,
                 "there are none here to ask HCP with; the probe asks with the function's own",
                 "set HCP_CLIENT_ID and HCP_CLIENT_SECRET; Viewer on the project suffices",
                 Kind.CREDENTIALS,
             )
             return
         except PublisherError as problem:
-            yield refused("HCP credentials", problem)
+            yield refused(CREDENTIALS, problem)
             return
-        yield right("HCP credentials", f"{origin}, of whoever runs the doctor")
-        yield from registry_findings(registry, self.deployed.policy, self.now(), self.deadline)
+        yield from registry_findings(registry, self.deployed.policy, self.now(), self.deadline, origin)
 
 
 def _tenant(variables: Mapping[str, str]) -> dict[str, str]:

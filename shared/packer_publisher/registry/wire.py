@@ -12,6 +12,7 @@ import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from packer_publisher import __version__
 from packer_publisher.deadline import Deadline
@@ -136,7 +137,8 @@ class Wire:
                 return Answer(response.status_code, dict(response.headers.items()), b"".join(parts))
         except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout, httpx.ProxyError) as error:
             # ProxyError is a proxy that refused the tunnel (CONNECT): nothing passed it.
-            raise NotSent(_reason(error, "no connection", budget)) from error
+            reason, proxy = _reason(error, "no connection", budget), "" if message.direct else _proxy_for(message.url)
+            raise NotSent(f"{reason}, through the proxy in {proxy}" if proxy else reason) from error
         except httpx.RequestError as error:
             raise Lost(_reason(error, "the connection was lost", budget)) from error
 
@@ -175,6 +177,19 @@ def _proxies(scheme: str = "") -> tuple[str, ...]:
     return tuple(
         name for name in sorted(os.environ) if name.lower().endswith("_proxy") and os.environ[name].startswith(scheme)
     )
+
+
+def _proxy_for(url: str) -> str:
+    """Return the variable that names the proxy by which httpx asks an address, "" where it asks directly."""
+    from urllib.request import proxy_bypass
+
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    if host in [name.strip("[]") for name in DIRECT] or proxy_bypass(host):
+        return ""
+    wanted = [f"{scheme}_proxy" for scheme in (parts.scheme, "all")]
+    named = {name.lower(): name for name in sorted(os.environ) if name.lower() in wanted and os.environ[name]}
+    return next((named[name] for name in wanted if name in named), "")
 
 
 def _unusable(variables: tuple[str, ...], what: str) -> ConfigurationError:
