@@ -57,6 +57,7 @@ checkov:  ## Ask checkov about the templates and modules: nothing but what is ex
 
 test-deploy:  ## Run the archives under their real runtimes (needs Python 3.13 and Node)
 	@.ci/venv-deploy runtimes
+	@$(DEPLOY)/python -m tests.deploy.archives .
 	@$(DEPLOY)/python -m pytest -q -n $(JOBS) --dist loadfile $(DEPLOY_TESTS)
 
 bench:  ## Print the calls to the registry per event, beside what is promised

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+from infra.package.archive import write_archive
+from infra.package.artefact import ARTEFACTS
+from infra.package.sources import PACKAGE, copy_sources
 
 ROOT = Path(__file__).parents[2]
 NONE = "#!/bin/sh\nexit 1\n"  # what a shim of pyenv's does where nothing is behind it
@@ -68,6 +72,29 @@ def test_what_is_missing_is_said(checkout: Path, target: str, tools: dict[str, s
     assert told.endswith(f"{target}] Error 2")
     assert (2, "") == (done.returncode, done.stdout)
     assert before == sorted(checkout.rglob("*"))
+
+
+def test_archives_that_are_missing_or_old_are_said_before_any_test_runs(tmp_path: Path) -> None:
+    """`make test-deploy` asks so first; with them as they are in the checkout there is nothing to say."""
+
+    def ask() -> tuple[int, str]:
+        command = [sys.executable, "-m", "tests.deploy.archives", str(tmp_path)]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.returncode, done.stderr
+
+    assert ask() == (2, f"make test-deploy: {tmp_path}/build/aws.zip is not there: run `make package` first\n")
+    (tmp_path / "build").mkdir()
+    for cloud, artefact in ARTEFACTS.items():
+        (tmp_path / cloud).mkdir()
+        copy_sources(ROOT, artefact, tmp_path / cloud)
+        write_archive(tmp_path / cloud, tmp_path / "build" / f"{cloud}.zip")
+    for name in ("shared", "functions"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    assert ask() == (0, "")
+    changed = tmp_path / "shared" / PACKAGE / "plan.py"
+    changed.write_text(changed.read_text("utf-8") + "\n")
+    old = f"{tmp_path}/build/aws.zip was built before packer_publisher/plan.py was changed: run `make package` again"
+    assert ask() == (2, f"make test-deploy: {old}\n")
 
 
 def test_a_python_that_is_named_must_be_one(checkout: Path) -> None:
