@@ -37,7 +37,7 @@ def build(root: Path, target: Path, clouds: Iterable[str], configuration: str | 
         with tempfile.TemporaryDirectory(prefix=f"{cloud}-") as folder:
             fill(root, artefact, Path(folder), configuration)
             write_archive(Path(folder), archives[-1])
-        _check_size(artefact, archives[-1])
+        check_size(artefact, archives[-1])
         templates += [Path(shutil.copy(root / "infra" / cloud / name, target)) for name in artefact.templates]
     write_manifest(archives, templates, target / "manifest.json", __version__)
     return archives
@@ -57,7 +57,8 @@ def fill(root: Path, artefact: Artefact, folder: Path, configuration: str | None
     compile_all(folder, artefact.deployed)
 
 
-def _check_size(artefact: Artefact, archive: Path) -> None:
+def check_size(artefact: Artefact, archive: Path) -> None:
+    """Raise Refused, and leave no archive, where it is larger than it may be."""
     size = archive.stat().st_size
     if artefact.most_bytes is not None and size > artefact.most_bytes:
         archive.unlink()

@@ -101,6 +101,16 @@ def test_both_stores_of_aws(account: LocalAccount) -> None:
     ]
 
 
+def test_a_secret_of_aws_that_is_no_text(account: LocalAccount) -> None:
+    """It is told so, and nothing of it; no decoder's error, which carries the bytes, is behind it."""
+    session: Any = account.session()
+    manager = session.client("secretsmanager", endpoint_url=account.endpoint)
+    arn = manager.create_secret(Name="picture", SecretBinary=b"\xffmade-up")["ARN"]
+    with pytest.raises(CredentialsTrouble, match=f"The secret {arn} is binary, and no text.") as caught:
+        read_aws_secret(SecretsManagerSecret(arn, "us-east-1"), soon())
+    assert None is caught.value.__cause__
+
+
 def test_a_secret_that_aws_does_not_have(account: LocalAccount) -> None:
     """What is missing is named, and so is the variable."""
     for arn in (MANAGER, PARAMETER):
@@ -269,6 +279,15 @@ def test_an_answer_that_is_none(azure: dict[str, str], google: dict[str, str], p
     for words in ("gave no readable answer", "did not answer"):
         answers = both({**azure, "PUBLISHER_VAULT_ENDPOINT": here}, {"PUBLISHER_SECRET_MANAGER_ENDPOINT": here})
         assert [True, True] == [words in answer for answer in answers], answers
+
+
+def test_no_redirect_is_followed(azure: dict[str, str], google: dict[str, str], peer: Peer) -> None:
+    """A token goes to whom it was made out for, and nowhere that an answer names."""
+    here = f"http://{peer.address}"
+    peer.says(*[Says(status=302, headers={"Location": f"{here}/elsewhere"})] * 6)
+    answers = both({**azure, "PUBLISHER_VAULT_ENDPOINT": here}, {"PUBLISHER_SECRET_MANAGER_ENDPOINT": here})
+    assert [True, True] == [answer.endswith("(HTTP 302).") for answer in answers], answers
+    assert [] == [request.target for request in peer.api if "elsewhere" in request.target]
 
 
 def test_no_proxy_sees_what_is_meant_for_loopback(

@@ -10,6 +10,7 @@ import re
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from botocore import xform_name
 from infra.package.archive import digest, digest_of_contents, write_archive
 from infra.package.artefact import ARTEFACTS
 from infra.package.botocore_data import OPERATIONS, cut_model
+from infra.package.build import check_size
 from infra.package.bytecode import compile_all
 from infra.package.configured import as_json
 from infra.package.refusal import Refused
@@ -236,6 +238,19 @@ def test_a_bad_configuration_document_is_refused(tmp_path: Path, name: str, text
         as_json(file)
     assert str(file) in str(raised.value)
     assert reason in str(raised.value)
+
+
+def test_an_archive_that_is_too_large_is_refused(tmp_path: Path) -> None:
+    """It is not left lying about: somebody might deploy it."""
+    artefact = replace(ARTEFACTS["aws"], most_bytes=1_000_000)
+    archive = tmp_path / "aws.zip"
+    archive.write_bytes(b"x" * 1_000_000)
+    check_size(artefact, archive)
+    archive.write_bytes(b"x" * 1_100_000)
+    with pytest.raises(Refused, match=r"^aws\.zip would be 1\.1 MB, and 1 MB are the most$"):
+        check_size(artefact, archive)
+    assert not archive.exists()
+    assert 8_000_000 == ARTEFACTS["aws"].most_bytes
 
 
 def test_packaging_stands_alone() -> None:

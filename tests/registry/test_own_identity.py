@@ -20,7 +20,7 @@ from packer_publisher.registry import HCPPacker, read_environment
 from packer_publisher.registry.principals import WorkloadIdentity
 from packer_publisher.registry.subject_token import exchange_body
 from packer_publisher.registry.wire import Wire
-from tests.registry.trusting import AWS, AZURE, GOOGLE, KEY, OTHER_AWS, Trusting, ask, trusting
+from tests.registry.trusting import AWS, AZURE, FOREIGN, GOOGLE, KEY, LOOSE_AWS, OTHER_AWS, Trusting, ask, trusting
 
 
 @pytest.fixture(scope="module")
@@ -268,6 +268,16 @@ def test_every_part_of_an_aws_signature_counts(world: Trusting, change: dict[str
     proof = shown(world.aws())
     proof["aws_get_caller_id_token"]["headers"].update(change)
     assert not exchanged(world, AWS, proof)
+
+
+def test_a_role_of_the_same_name_in_another_account(world: Trusting, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The provider's account counts by itself, however loose its conditional access is."""
+    loose = world.aws(PUBLISHER_WORKLOAD_PROVIDER=LOOSE_AWS)
+    assert exchanged(world, LOOSE_AWS, shown(loose))
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", FOREIGN.id)
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", FOREIGN.secret)
+    monkeypatch.setenv("AWS_SESSION_TOKEN", FOREIGN.session_token)
+    assert not exchanged(world, LOOSE_AWS, shown(loose))
 
 
 def test_an_aws_signature_is_short_lived(world: Trusting) -> None:

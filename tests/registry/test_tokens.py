@@ -122,6 +122,18 @@ def test_a_401_renews_the_token_once(peer: Peer, hcp: HCPPacker, clock: Time) ->
     assert 2 == hcp.calls
 
 
+def test_a_token_that_was_replaced_meanwhile_costs_no_other_one(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
+    """Two threads are refused with the same token; the second finds the one that the first has fetched."""
+    peer.says(OPEN, OPEN)
+    read(hcp, clock)
+    tokens = hcp._transport._tokens
+    for _ in range(2):
+        tokens.forget("token-1")
+        assert "token-2" == tokens.get(clock.deadline())
+    read(hcp, clock)
+    assert 2 == len(peer.auth)
+
+
 def test_a_write_is_repeated_after_a_401(peer: Peer, hcp: HCPPacker, clock: Time) -> None:
     """An unauthorised write did not happen, so sending it again is safe."""
     peer.says(refusal(401, 16, "token is expired"), OPEN)

@@ -19,12 +19,21 @@ from packer_publisher.registry import HCPPacker
 from tests.switches import setting
 
 _NAMED = "iam/project/22222222-2222-4222-8222-222222222222/service-principal/publisher/workload-identity-provider/{}"
-AWS, OTHER_AWS, AZURE, GOOGLE = (_NAMED.format(name) for name in ("aws", "other", "azure", "google"))
+AWS, OTHER_AWS, LOOSE_AWS, AZURE, GOOGLE = (
+    _NAMED.format(name) for name in ("aws", "other", "loose", "azure", "google")
+)
 ACCOUNT = "111122223333"
 ROLE = f"arn:aws:sts::{ACCOUNT}:assumed-role/packer-publisher/packer-publisher"
 KEY = AccessKey(
     "ASIAMADEUP", "made-up-aws-secret", Identity(ACCOUNT, ROLE, "AROAX:packer-publisher"), "made-up-session"
 )
+FOREIGN = AccessKey(
+    "ASIAFOREIGN",
+    "made-up-foreign-secret",
+    Identity("444455556666", ROLE.replace(ACCOUNT, "444455556666"), "AROAY:packer-publisher"),
+    "made-up-foreign-session",
+)
+"""A role of the same name in somebody else's account."""
 
 
 @dataclass
@@ -85,6 +94,9 @@ def trusting(domain: str = "amazonaws.com") -> Iterator[Trusting]:
                     Caller("from-aws"),
                 ),
                 OTHER_AWS: AWSProvider(ACCOUNT, f'aws.account_id == "{ACCOUNT}"', Caller("from-other")),
+                LOOSE_AWS: AWSProvider(
+                    ACCOUNT, "aws.arn matches `:assumed-role/packer-publisher/`", Caller("from-loose")
+                ),
                 AZURE: OIDCProvider(
                     sources.azure.url,
                     f'jwt_claims.oid == "{sources.identity.object_id}"',
@@ -95,7 +107,7 @@ def trusting(domain: str = "amazonaws.com") -> Iterator[Trusting]:
                     sources.google.url, f'jwt_claims.sub == "{sources.account.unique_id}"', (), Caller("from-google")
                 ),
             },
-            SecurityTokenService((KEY,), domain),
+            SecurityTokenService((KEY, FOREIGN), domain),
             shift,
         )
         model = RegistryModel(seed=1, switches=setting())
