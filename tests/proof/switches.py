@@ -3,11 +3,13 @@
 At first all tests are played under the defaults, and what each test's registries ask for is written down. A test whose
 registries never ask for a switch goes the same way under each of its settings; so each setting is then played by the
 tests that ask for a switch which it changes, and those that ask for none are left out (and listed). The settings are
-each single variation, then random combinations, whose seeds are printed.
+the fewest combinations that hold each single variation, each single variation, then random combinations, whose seeds
+are printed.
 
-Only the tests that take less than a second are played again; with ``PROOF=long`` all of them, and under more random
-combinations. ``PROOF_SEED=n`` begins with another seed. ``--defaults FILE`` keeps what the defaults came to in a file,
-or takes it from there; other arguments are ``name=setting`` words: the one setting to be played.
+The first are played by all tests, the others by those that take less than a second; with ``PROOF=long`` by all of them,
+and there are more random ones. ``PROOF_SEED=n`` begins with another seed. ``--defaults FILE`` keeps what the defaults
+came to in a file, or takes it from there; other arguments are ``name=setting`` words: the one setting to be played, and
+that by all tests.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ RANDOM = 20 if LONG else 4
 JOBS = os.environ.get("JOBS", "auto")
 """Processes that play a setting's tests, as pytest-xdist takes it."""
 QUICK = 1.0
-"""Seconds that a test takes at most to be played again in the normal run."""
+"""Seconds that a test takes at most to be played under each single setting in the normal run."""
 
 
 @dataclass(frozen=True)
@@ -57,12 +59,14 @@ class Row:
         return f"{self.name:<64} {counts}{failures}"
 
 
-def settings() -> Iterator[tuple[str, Switches]]:
-    """Yield every setting with its name."""
+def settings() -> Iterator[tuple[str, Switches, bool]]:
+    """Yield every setting with its name, and whether the slow tests are played, too."""
+    for number, switches in enumerate(covering(FIRST)):
+        yield f"{len(switches.deviations())} at once, number {number} of seed {FIRST}", switches, True
     for switches in Switches.variations():
-        yield " ".join(words(switches)), switches
+        yield " ".join(words(switches)), switches, LONG
     for seed in range(FIRST, FIRST + RANDOM):
-        yield f"random, seed {seed}", survivable(Switches.random(random.Random(seed)))
+        yield f"random, seed {seed}", survivable(Switches.random(random.Random(seed))), LONG
 
 
 def covering(seed: int) -> Iterator[Switches]:
@@ -113,11 +117,11 @@ def main(arguments: Sequence[str]) -> int:
     chosen = arguments[2:] if kept else arguments
     defaults = read(kept) if kept and kept.exists() else play(Switches(), ["tests"], kept)
     print(f"Left out, as they ask no registry for a switch: {left_out(defaults)}.", flush=True)
-    asking = [test for test in defaults if test.asked and (LONG or test.seconds < QUICK)]
+    asking = [test for test in defaults if test.asked]
     rows = [Row("defaults", Switches(), defaults, sum(test.seconds for test in defaults))]
     print(rows[0], flush=True)
-    for name, switches in [(" ".join(chosen), Switches.parse(chosen))] if chosen else settings():
-        rows.append(row(name, switches, asking))
+    for name, switches, slow in [(" ".join(chosen), Switches.parse(chosen), True)] if chosen else settings():
+        rows.append(row(name, switches, [test for test in asking if slow or test.seconds < QUICK]))
         print(rows[-1], flush=True)
     failed = [found for found in rows if found.failed]
     print(
