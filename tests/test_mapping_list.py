@@ -25,6 +25,7 @@ def unlisted(text: str) -> str:
             "images.csv, line 1, has no column image; the first line names the columns: image,bucket,fingerprint",
             "bucket,fingerprint\nweb,a\n",
         ),
+        ("images.csv, line 2, has 1 cell, and the first line has 2", "image,bucket\nami-0abcdef0\n"),
         ("images.csv, line 3, has 2 cells, and the first line has 3", "image,bucket,fingerprint\n\nami-0abcdef0,web\n"),
         ("images.csv, line 2, bucket 'w_b' is no bucket name", "image,bucket\nami-0abcdef0,w_b\n"),
         ("images.csv, line 2, is not CSV (unexpected end of data)", 'image,bucket\n"ami-0abcdef0,web\n'),

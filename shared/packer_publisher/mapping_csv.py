@@ -14,6 +14,7 @@ from packer_publisher.mapping_fields import ADDRESSES, address_of
 from packer_publisher.mapping_templates import literal
 from packer_publisher.tag_values import parse_bucket, parse_component_type, parse_fingerprint
 from packer_publisher.values import nearest
+from packer_publisher.wording import counted
 
 MOST_LIST_BYTES = 32 * 1024 * 1024
 LIST_TOO_LARGE = "is larger than 32 MiB; split it"
@@ -88,7 +89,7 @@ class _Reading:
     def row(self, columns: list[str], cells: list[str], line: int) -> dict[str, Rule]:
         """Return the one rule of a row under its image's address, nothing where something is wrong with it."""
         if len(cells) != len(columns):
-            self.problem(f"has {len(cells)} cells, and the first line has {len(columns)}", line)
+            self.problem(f"has {counted(len(cells), 'cell')}, and the first line has {len(columns)}", line)
             return {}
         values = dict(zip(columns, cells, strict=True))
         address = address_of(values["image"])

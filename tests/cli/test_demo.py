@@ -43,6 +43,8 @@ def test_the_demo_ends_with_a_table_and_a_verdict() -> None:
     """Piped, it prints a line per event, then the version, the channel, the calls and what it proves."""
     shown = demo("--seed", "3")
     assert (0, "") == (shown.returncode, shown.stderr)
+    assert "  1 call    v" in shown.stdout
+    assert " 1 calls" not in shown.stdout
     assert "Bucket web-server, version v1, fingerprint 3f2a91c-1003" in shown.stdout
     assert "Channel latest: (none) -> v1" in shown.stdout
     assert "Built from: base-image v1 (channel production), up to date" in shown.stdout

@@ -193,7 +193,7 @@ def test_a_young_image_of_ours_is_retried_when_it_has_settled(compute: ComputeEn
     with google_on(address) as google, pytest.raises(CloudTrouble) as caught:
         google.describe(ref(), soon())
     assert "web-1 (gce:img-proj) is younger than the settle time of 2m." == str(caught.value)
-    assert (1.0, "run it again in 1 seconds") == (caught.value.retry_after, caught.value.remedy)
+    assert (1.0, "run it again in 1 second") == (caught.value.retry_after, caught.value.remedy)
     with google_on(address, now=NOW + timedelta(seconds=1)) as google:
         assert ImageState.AVAILABLE is described(google).state
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Self
 import click
 
 from packer_publisher.cli.tables import columns
+from packer_publisher.wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -40,9 +41,10 @@ class PlainView:
 
     def tell(self, told: Told, rows: Sequence[Row]) -> None:
         """Print one line about an event."""
+        artifacts = counted(sum(1 for row in rows if row.artifact), "artifact")
         click.echo(
             f"{told.number:>3}  {told.cloud:<5}  {told.what:<52}  {told.outcome:<10}  "
-            f"{told.calls} calls  {told.version or '-':<3} {len([row for row in rows if row.artifact])} artifacts"
+            f"{counted(told.calls, 'call'):<8}  {told.version or '-':<3} {artifacts}"
         )
 
 

@@ -24,7 +24,7 @@ from packer_publisher.errors import CloudTrouble, ConfigurationError, Forbidden,
 from packer_publisher.image import Artifact, Image, ImageRef, ImageState, Platform, Scope, Unread
 from packer_publisher.patience import SURVEY, Patience
 from packer_publisher.placement import Placement, is_ours
-from packer_publisher.wording import listed, shown
+from packer_publisher.wording import counted, listed, shown
 
 if TYPE_CHECKING:
     from google.auth.credentials import Credentials
@@ -243,7 +243,7 @@ class GoogleCloud:
             # A function's event is retried by its platform, a command line is not: the text fits both.
             raise CloudTrouble(
                 f"{image.at} is younger than the settle time of {format_duration(self._policy.settle)}.",
-                remedy=f"run it again in {math.ceil(left)} seconds",
+                remedy=f"run it again in {counted(math.ceil(left), 'second')}",
                 retry_after=left,
             )
 
