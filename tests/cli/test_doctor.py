@@ -63,7 +63,7 @@ def test_a_line_for_each_thing_and_a_sum(google: tuple[Documents, str], registry
     assert "  right    function: packer-publisher, python313, revision packer-publisher-00007-abc" in lines
     assert "  note     probe: none was sent, so the function's own credentials are not tried" in lines
     assert "           > --yes sends one" in lines
-    assert "13 right, 1 note" == lines[-1]
+    assert "14 right, 1 note" == lines[-1]
     assert not [asked for asked in google[0].asked if ":publish" in asked]
 
 
@@ -75,7 +75,7 @@ def test_what_is_wrong_comes_with_what_to_do(google: tuple[Documents, str], regi
     assert "  wrong    subscription: none pushes to the function: messages are kept" in done.stdout.splitlines()
     assert "           > apply infra/gcp with enabled = true" in done.stdout.splitlines()
     assert "  unknown  sink: logging.googleapis.com refuses it (HTTP 403, REFUSED)." in done.stdout.splitlines()
-    assert "10 right, 1 note, 1 unknown, 1 wrong" == done.stdout.splitlines()[-1]
+    assert "11 right, 1 note, 1 unknown, 1 wrong" == done.stdout.splitlines()[-1]
     assert 4 == done.exit_code  # what is closed to the credentials beats what is wrong
 
 

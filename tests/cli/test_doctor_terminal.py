@@ -56,10 +56,10 @@ def answering(google: tuple[Documents, str]) -> list[str]:
 @pytest.mark.parametrize(
     ("keys", "sent", "status", "last"),
     [
-        ("y\r", 1, 0, "17 right"),
-        ("\r", 0, 0, "13 right, 1 note"),
+        ("y\r", 1, 0, "18 right"),
+        ("\r", 0, 0, "14 right, 1 note"),
         (CTRL_C, 0, 130, ""),
-        (CTRL_D, 0, 0, "13 right, 1 note"),
+        (CTRL_D, 0, 0, "14 right, 1 note"),
     ],
     ids=["yes", "nothing typed", "ctrl-c", "ctrl-d"],
 )

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from packer_publisher.local.aws import LocalAccount
+from tests.doctor.examining import FEDERATION
 
 NAME = "packer-publisher"
 CONFIG = json.dumps({"buckets": {"base": {"create_buckets": True}}})
@@ -62,7 +63,7 @@ class Deployment:
         )
         self.role(READING, QUEUEING)
         self.runtime = "python3.13"
-        self.function({"PUBLISHER_CONFIG": CONFIG, "PUBLISHER_QUEUE": self.url})
+        self.function({"PUBLISHER_CONFIG": CONFIG, "PUBLISHER_QUEUE": self.url, **FEDERATION})
         self.awslambda.delete_function_concurrency(FunctionName=NAME)
         for mapping in self.awslambda.list_event_source_mappings(FunctionName=NAME)["EventSourceMappings"]:
             self.awslambda.delete_event_source_mapping(UUID=mapping["UUID"])

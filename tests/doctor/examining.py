@@ -9,6 +9,10 @@ from packer_publisher.examiners import Named, open_examination
 from packer_publisher.finding import Finding, Verdict
 from packer_publisher.image import Platform
 
+_PRINCIPAL = "iam/project/22222222-2222-4222-8222-222222222222/service-principal/publisher"
+FEDERATION = {"PUBLISHER_WORKLOAD_PROVIDER": f"{_PRINCIPAL}/workload-identity-provider/lambda"}
+"""How the deployments that are examined come by HCP's credentials."""
+
 
 def examine(
     platform: Platform,

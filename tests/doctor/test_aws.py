@@ -29,7 +29,7 @@ from packer_publisher.runtime import close_publishers
 from packer_publisher.settings import configuration_digest
 from tests.clouds.aws_stand_in import fresh_account_id
 from tests.doctor.aws_deployment import CONFIG, NAME, QUEUEING, READING, STATES, TAGS, Deployment
-from tests.doctor.examining import bad, examine, said
+from tests.doctor.examining import FEDERATION, bad, examine, said
 from tests.doctor.gate import WORDS, Gate, gate
 
 REGIONS = ("eu-west-1", "us-east-1")
@@ -64,9 +64,9 @@ def look(registry: LocalRegistry, **named: Any) -> list[Finding]:
 
 
 WELL = [
-    "AWS credentials", "function", "archive", "configuration", "HCP credentials", "registry", "clock", "buckets",
-    "role", "event source", "queue", "dead letters", "queue policy", "rule of tag changes", "rule of state changes",
-    "sweeps", "region us-east-1", "dead letters of us-east-1", "probe",
+    "AWS credentials", "function", "archive", "configuration", "function's credentials", "HCP credentials", "registry",
+    "clock", "buckets", "role", "event source", "queue", "dead letters", "queue policy", "rule of tag changes",
+    "rule of state changes", "sweeps", "region us-east-1", "dead letters of us-east-1", "probe",
 ]  # fmt: skip
 
 
@@ -116,6 +116,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
             | {
                 "PUBLISHER_CLIENT_SECRET": "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hcp",
                 "HCP_CLIENT_ID": "x",
+                "PUBLISHER_WORKLOAD_PROVIDER": "",
             }
         ),
         "role",
@@ -220,7 +221,7 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         "the configuration names it, and it is not enabled",
     ),
     "queue not named": (
-        lambda d: d.function({"PUBLISHER_CONFIG": CONFIG}),
+        lambda d: d.function({"PUBLISHER_CONFIG": CONFIG, **FEDERATION}),
         "queue",
         "PUBLISHER_QUEUE is not set, so events cannot rest and sweeps hand nothing over",
     ),
@@ -234,7 +235,11 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
     ),
     "parameter": (
         lambda d: d.function(
-            d.variables | {"PUBLISHER_CLIENT_SECRET": "arn:aws:ssm:eu-west-1:111122223333:parameter/hcp"}
+            d.variables
+            | {
+                "PUBLISHER_CLIENT_SECRET": "arn:aws:ssm:eu-west-1:111122223333:parameter/hcp",
+                "PUBLISHER_WORKLOAD_PROVIDER": "",
+            }
         ),
         "role",
         "ssm:GetParameter is not allowed",
@@ -289,6 +294,11 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         lambda d: d.function(d.variables | {"PUBLISHER_WORKLOAD_PROVIDER": "packer"}),
         "configuration",
         "the environment: PUBLISHER_WORKLOAD_PROVIDER is 'packer', which is no resource name",
+    ),
+    "no credentials": (
+        lambda d: d.function(d.variables | {"PUBLISHER_WORKLOAD_PROVIDER": ""}),
+        "function's credentials",
+        "none are set: HCP takes nothing from it",
     ),
     "bucket": (
         lambda d: d.function(d.variables | {"PUBLISHER_CONFIG": '{"buckets": {"missing": {}}}'}),

@@ -17,7 +17,7 @@ from packer_publisher.finding import Finding, Trouble, Verdict
 from packer_publisher.image import Platform
 from packer_publisher.local.registry_serve import LocalRegistry
 from packer_publisher.settings import configuration_digest
-from tests.doctor.examining import bad, examine, only_wrong, said
+from tests.doctor.examining import FEDERATION, bad, examine, only_wrong, said
 from tests.doctor.rest_stand_in import Answer, Documents, documents
 
 CONFIG = '{"buckets": {"*": {}}}'
@@ -91,6 +91,8 @@ def deployment() -> dict[str, Answer]:
         SITE_: site,
         SETTINGS: {
             "properties": {
+                **FEDERATION,
+                "PUBLISHER_WORKLOAD_AUDIENCE": "api://packer-publisher",
                 "PUBLISHER_CONFIG": CONFIG,
                 "PUBLISHER_QUEUE": "images",
                 "PUBLISHER_STORAGE__queueServiceUri": "https://publisherx.queue.core.windows.net/",
@@ -159,8 +161,8 @@ def test_a_deployment_that_is_well(azure: tuple[Documents, str], registry: Local
     findings = look(azure, registry)
     assert [] == bad(findings)
     assert [
-        "Azure credentials", "function app", "configuration", "HCP credentials", "registry", "clock", "functions",
-        "role", "system topic", "event subscription", "queue", "poison queue", "probe",
+        "Azure credentials", "function app", "configuration", "function's credentials", "HCP credentials", "registry",
+        "clock", "functions", "role", "system topic", "event subscription", "queue", "poison queue", "probe",
     ] == [found.about for found in findings]  # fmt: skip
     assert [SETTINGS] == [asked.partition("?")[0] for asked in azure[0].asked if not asked.startswith("GET")]
     assert all("api-version=" in asked for asked in azure[0].asked)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.doctor.configuration import Deployed, configuration_findings
+from packer_publisher.doctor.configuration import Deployed, configuration_findings, credential_findings
 from packer_publisher.doctor.registry import registry_findings
 from packer_publisher.errors import (
     ConfigurationError,
@@ -21,6 +21,7 @@ from packer_publisher.finding import Verdict
 from packer_publisher.registry import RegistryState
 from packer_publisher.settings import configuration_digest
 from packer_publisher.snapshot import Bucket
+from tests.doctor.examining import FEDERATION
 
 CONFIG = '{"buckets": {"web": {}}}'
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC)
@@ -103,3 +104,32 @@ def test_credentials_are_right_once_hcp_has_taken_them(
     findings = list(registry_findings(Door(NOW, problem=problem), None, NOW, Deadline.after(5), "HCP_CRED_FILE"))
     assert told == [(found.about, found.verdict) for found in findings]
     assert all(found.text == "HCP_CRED_FILE, of whoever runs the doctor" for found in findings[:1] if problem is None)
+
+
+KEY = {"HCP_CLIENT_ID": "made-up-client", "HCP_CLIENT_SECRET": "made-up-secret"}
+ARN = "arn:aws:secretsmanager:eu-west-1:111122223333:secret:hcp"
+
+
+@pytest.mark.parametrize(
+    ("variables", "verdict", "text"),
+    [
+        ({}, Verdict.WRONG, "none are set: HCP takes nothing from it"),
+        ({"HCP_CLIENT_ID": "x"}, Verdict.WRONG, "HCP_CLIENT_ID alone is set: HCP takes nothing from it"),
+        (KEY, Verdict.NOTE, "HCP_CLIENT_SECRET stands in the function's environment, where everybody reads it who may"),
+        ({**KEY, **FEDERATION}, Verdict.NOTE, "HCP_CLIENT_SECRET stands in the function's environment"),
+        (FEDERATION, Verdict.RIGHT, "its own identity, shown to provider lambda of service principal publisher"),
+        ({"PUBLISHER_CLIENT_SECRET": ARN}, Verdict.RIGHT, f"the secret {ARN}"),
+        (
+            {"HCP_CRED_FILE": "cred.json"},
+            Verdict.NOTE,
+            "HCP_CRED_FILE names cred.json: only the probe tells what is there",
+        ),
+    ],
+)
+def test_how_a_function_comes_by_its_credentials(variables: dict[str, str], verdict: Verdict, text: str) -> None:
+    """A function that has none is told before the first image is kept in its queue; a secret is never shown."""
+    [found] = credential_findings({"AWS_LAMBDA_FUNCTION_NAME": "packer-publisher", **variables})
+    assert verdict is found.verdict
+    assert found.text.startswith(text)
+    assert "made-up" not in f"{found.text}{found.remedy}"
+    assert (verdict is Verdict.RIGHT) == (not found.remedy) or "HCP_CRED_FILE" in variables

@@ -15,7 +15,7 @@ from packer_publisher.finding import Finding, Trouble, Verdict
 from packer_publisher.image import Platform
 from packer_publisher.local.registry_serve import LocalRegistry
 from packer_publisher.settings import configuration_digest
-from tests.doctor.examining import bad, examine, only_wrong, said
+from tests.doctor.examining import FEDERATION, bad, examine, only_wrong, said
 from tests.doctor.rest_stand_in import Answer, Documents, documents
 
 CONFIG = '{"buckets": {"*": {}}}'
@@ -62,6 +62,7 @@ def deployment() -> dict[str, Answer]:
                         "serviceAccountEmail": ACCOUNT.partition(":")[2],
                         "revision": "packer-publisher-00007-abc",
                         "environmentVariables": {
+                            **FEDERATION,
                             "PUBLISHER_CONFIG": CONFIG,
                             "PUBLISHER_QUEUE": TOPIC,
                             "PUBLISHER_POISON_TOPIC": f"{TOPIC}-poison",
@@ -114,8 +115,8 @@ def test_a_deployment_that_is_well(google: tuple[Documents, str], registry: Loca
     findings = look(google, registry)
     assert [] == bad(findings)
     assert [
-        "Google credentials", "function", "configuration", "HCP credentials", "registry", "clock", "role", "invoker",
-        "sink", "topic", "subscription", "poison", "sweeps", "probe",
+        "Google credentials", "function", "configuration", "function's credentials", "HCP credentials", "registry",
+        "clock", "role", "invoker", "sink", "topic", "subscription", "poison", "sweeps", "probe",
     ] == [found.about for found in findings]  # fmt: skip
     assert {"GET", "POST"} == {asked.split()[0] for asked in google[0].asked}
     assert all(":getIamPolicy" in asked for asked in google[0].asked if asked.startswith("POST"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from packer_publisher.credential_settings import Workload, read_credential_settings
 from packer_publisher.document import VARIABLE
 from packer_publisher.errors import ConfigurationError
 from packer_publisher.finding import Finding, Trouble, note, right, wrong
@@ -12,6 +13,7 @@ from packer_publisher.policy import Policy
 from packer_publisher.settings import Settings, configuration_digest
 from packer_publisher.wording import counted, shown
 
+OWN = "function's credentials"
 _ANY = '{"buckets": {"*": {}}}'
 
 
@@ -46,6 +48,32 @@ def configuration_findings(variables: Mapping[str, str], own: Mapping[str, str],
     rules = counted(len(settings.policy.rules), "entry").replace("entrys", "entries")
     yield right("configuration", f"digest {into.digest}, {rules} under buckets, settings {settings.digest}")
     yield from compared(into.digest, own)
+
+
+def credential_findings(variables: Mapping[str, str]) -> Iterator[Finding]:
+    """Yield by which credentials a function goes to HCP, as far as its variables tell.
+
+    Whether HCP takes them, the probe says; what is wrong with the variables themselves, the configuration.
+    """
+    key = [name for name in ("HCP_CLIENT_ID", "HCP_CLIENT_SECRET") if variables.get(name)]
+    try:
+        asked = read_credential_settings(variables)
+    except ConfigurationError:
+        return
+    if len(key) == 2:
+        stored = "HCP_CLIENT_SECRET stands in the function's environment, where everybody reads it who may look at it"
+        yield note(OWN, stored, "docs/credentials.md has ways that store no secret, or store it elsewhere")
+    elif isinstance(asked, Workload):
+        *_, principal, _, provider = asked.provider.split("/")
+        yield right(OWN, f"its own identity, shown to provider {provider} of service principal {principal}")
+    elif asked is not None:
+        yield right(OWN, f"the secret {shown(asked, 256)}")
+    elif variables.get("HCP_CRED_FILE"):
+        yield note(OWN, f"HCP_CRED_FILE names {shown(variables['HCP_CRED_FILE'])}: only the probe tells what is there")
+    else:
+        half = f"{key[0]} alone is set" if key else "none are set"
+        remedy = "set PUBLISHER_WORKLOAD_PROVIDER or PUBLISHER_CLIENT_SECRET, as docs/credentials.md says"
+        yield wrong(OWN, f"{half}: HCP takes nothing from it", remedy, Trouble.CREDENTIALS)
 
 
 def _policy_at_hand(variables: Mapping[str, str], own: Mapping[str, str]) -> Policy | None:

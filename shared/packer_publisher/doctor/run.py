@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from packer_publisher.deadline import Deadline
-from packer_publisher.doctor.configuration import Deployed, configuration_findings
+from packer_publisher.doctor.configuration import Deployed, configuration_findings, credential_findings
 from packer_publisher.doctor.examiner import Examiner, Registry
 from packer_publisher.doctor.probe import probe_findings
 from packer_publisher.doctor.registry import CREDENTIALS, refused, registry_findings
@@ -46,6 +46,7 @@ class Examination:
             yield from self.examiner.functions()
         if self.examiner.variables:
             yield from configuration_findings(self.examiner.variables, self.own, self.deployed)
+            yield from credential_findings(self.examiner.variables)
         self.tell("asking HCP")
         yield from self._registry()
         self.tell("looking at what brings it its events")
