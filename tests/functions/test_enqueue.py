@@ -259,6 +259,20 @@ def test_a_resumed_run_tells_what_is_open_and_sends_nothing_again(at: Deployment
     assert ["v1", "v2"] == at.names("a1", "b2")
 
 
+def test_what_a_function_has_rejected_is_sent_again_once_it_is_mended(
+    at: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The function's own configuration does not allow the bucket: its log alone says so, and the message is done."""
+    at.add("a1", "gcp")
+    monkeypatch.setenv("PUBLISHER_CONFIG", json.dumps({"buckets": {"other": None}}))
+    status, _, err = at.run("gcp", "--timeout", "4s")
+    assert (1, 1, []) == (status, at.delivered, at.waiting()), err
+    monkeypatch.setenv("PUBLISHER_CONFIG", CONFIG)
+    status, out, err = at.run("gcp", "--resume", "--send-again")
+    assert (0, "", 2) == (status, err, at.delivered), out
+    assert ["v1"] == at.names("a1")
+
+
 def test_a_run_that_is_killed_while_it_sends_is_resumed(at: Deployment) -> None:
     """Three buckets under way; whatever the moment, every version gets in once, and in order."""
     for number in range(3):
