@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from packer_publisher.expectation import declared, is_quiet, is_superseded, missing, quiet_since, told_too_late
 from packer_publisher.image import DEFAULT_COMPONENT_TYPE, Platform
 from packer_publisher.labels import IMAGE_ID, OWNER, gone_from, is_whole
+from packer_publisher.listing import lists
 from packer_publisher.placement import Item
 from packer_publisher.plan import abandoned, template_differs
 from packer_publisher.report import Outcome
@@ -178,6 +179,13 @@ def _conflict(item: Item, standing: Standing, items: Sequence[Item], version: Ve
             return (
                 f"component type {component_type} of {_version(version)} belongs to {shown(owner)}, "
                 f"and {item.image.at} belongs to {shown(item.image.owner)}"
+            )
+        others = [i.image for i in items if (i.image.owner, i.image.name) != (item.image.owner, item.image.name)]
+        holder = next((image.at for image in others if lists(build, image)), "")
+        if holder:  # two images that are looked at together, as in a plan; a region of one build is none
+            return (
+                f"{item.image.at} and {holder}, which has it, claim component type {component_type} of "
+                f"{_version(version)}"
             )
         number = (
             f" number {shown(dict(item.image.identity)[IMAGE_ID])}" if IMAGE_ID in dict(item.image.identity) else ""

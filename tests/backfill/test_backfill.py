@@ -144,9 +144,9 @@ def test_a_conflict_names_both_images_and_stops_nothing(estate: Estate) -> None:
     (problem,) = problems(first)
     name = "version a1 (v1)" if looked else "version a1"
     assert (
-        f"{f'{name} of bucket web is complete, and ' if looked else ''}component type amazon-ebs of {name} "
-        "of bucket web is whole already with ami-one-eu-west-1 (eu-west-1); ami-two-eu-west-1 (aws:111111111111, "
-        "eu-west-1) is not among them"
+        f"{f'{name} of bucket web is complete, and ' if looked else ''}ami-two-eu-west-1 (aws:111111111111, eu-west-1) "
+        "and ami-one-eu-west-1 (aws:111111111111, eu-west-1), which has it, claim component type amazon-ebs of "
+        f"{name} of bucket web"
     ) == problem
     assert ["v1", "v2"] == [estate.version(name).name for name in ("a1", "b2")]
 
