@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
+from tests.cli.terminal import CTRL_C, on_terminal
 from tests.publishing import Service, service
 from tests.simulation.world import event
 from tests.switches import catch_up, completing, fresh
@@ -62,6 +65,19 @@ def test_a_person_sees_the_plan_and_confirms(at: Service) -> None:
     assert 0 == done.exit_code, done.output
     assert "completed  web/a1 is v1" in done.stdout
     assert "v1" == name(at)
+
+
+@pytest.mark.parametrize(
+    "words", [("complete", "--without", "googlecompute"), ("abandon",)], ids=lambda words: words[0]
+)
+def test_ctrl_c_at_the_question_writes_nothing(at: Service, tmp_path: Path, words: tuple[str, ...]) -> None:
+    """It is no "no", which has status 1: nobody took a decision."""
+    command, *options = words
+    with on_terminal(("versions", command, "web", "a1", *options), dict(os.environ), tmp_path) as screen:
+        screen.until("[y/N] ")
+        screen.type(CTRL_C)
+        assert 130 == screen.end(), screen.seen
+    assert "v0" == name(at)
 
 
 @pytest.mark.switches(

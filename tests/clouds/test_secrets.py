@@ -8,12 +8,13 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import pytest
 from azure.core.credentials import AccessToken
 from google.oauth2.credentials import Credentials
-from tests.registry.peer import Peer, Resets, Says, running_peer
+from tests.registry.peer import Peer, Resets, Says, Stalls, running_peer
 from tests.switches import setting
 
 from packer_publisher.clouds.aws_secrets import read_aws_secret
@@ -279,6 +280,27 @@ def test_an_answer_that_is_none(azure: dict[str, str], google: dict[str, str], p
     for words in ("gave no readable answer", "did not answer"):
         answers = both({**azure, "PUBLISHER_VAULT_ENDPOINT": here}, {"PUBLISHER_SECRET_MANAGER_ENDPOINT": here})
         assert [True, True] == [words in answer for answer in answers], answers
+
+
+def test_a_store_that_is_silent_ends_with_the_invocations_time(azure: dict[str, str], google: dict[str, str]) -> None:
+    """One that takes the question and never answers; AWS's are asked as EC2 is, whose silence is tried elsewhere."""
+    vault, version = parse_secret_reference(VAULT), parse_secret_reference(GOOGLE)
+    assert isinstance(vault, KeyVaultSecret)
+    assert isinstance(version, SecretManagerVersion)
+    token = Credentials("made-up-token")  # type: ignore[no-untyped-call]  # of google-auth
+    asks: tuple[Callable[[str, Deadline], str], ...] = (
+        lambda here, deadline: read_azure_secret(vault, {**azure, "PUBLISHER_VAULT_ENDPOINT": here}, deadline),
+        lambda here, deadline: read_google_secret(
+            version, {**google, "PUBLISHER_SECRET_MANAGER_ENDPOINT": here}, deadline, token
+        ),
+    )
+    for ask in asks:
+        with running_peer() as silent:
+            silent.says(Stalls())
+            began = monotonic()
+            with pytest.raises(CloudTrouble):
+                ask(f"http://{silent.address}", Deadline.after(1.2))
+            assert monotonic() - began < 3.0
 
 
 def test_no_redirect_is_followed(azure: dict[str, str], google: dict[str, str], peer: Peer) -> None:

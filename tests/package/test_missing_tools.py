@@ -97,6 +97,17 @@ def test_archives_that_are_missing_or_old_are_said_before_any_test_runs(tmp_path
     assert ask() == (2, f"make test-deploy: {old}\n")
 
 
+def test_the_archives_are_looked_at_first(checkout: Path) -> None:
+    """Of what `make test-deploy` runs, once there is an environment to run it in."""
+    (checkout / ".ci" / "venv-deploy").write_text("#!/bin/sh\n")
+    python = checkout / ".venv-deploy" / "bin" / "python"
+    python.parent.mkdir(parents=True)
+    python.write_text('#!/bin/sh\necho "$2" >>asked\n[ "$2" = pytest ]\n')
+    python.chmod(0o755)
+    assert 2 == make(checkout, "test-deploy").returncode
+    assert "tests.deploy.archives\n" == (checkout / "asked").read_text()
+
+
 def test_a_python_that_is_named_must_be_one(checkout: Path) -> None:
     """PYTHON313 is taken at its word, and nothing else is looked for."""
     done = subprocess.run(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from packer_publisher.cli.asking import agreed
 from packer_publisher.cli.invocation import DurationType, refuse_while_off
 from packer_publisher.cli.program import FAILED, Failure
 from packer_publisher.cli.result import build_lines, word
@@ -78,7 +79,7 @@ def complete(
                 )
             return
         if not yes:
-            click.confirm("\nComplete this version? It cannot be undone.", abort=True)
+            _confirm("\nComplete this version? It cannot be undone.")
         version, written = service.complete(bucket, fingerprint, asked)
     if as_json:
         click.echo(json.dumps(_document(prospect, written, version.name, dry_run=False), indent=2))
@@ -119,7 +120,7 @@ def abandon(bucket: str, fingerprint: str, undo: bool, dry_run: bool, yes: bool,
                 return
             if not yes:
                 what = "Take back the abandoning of" if undo else "Abandon"
-                click.confirm(f"\n{what} {bucket}/{fingerprint}?", abort=True)
+                _confirm(f"\n{what} {bucket}/{fingerprint}?")
             steps = service.abandon(bucket, fingerprint, note)
         except Rejected as problem:
             raise Failure(str(problem), problem.remedy, FAILED) from problem
@@ -195,6 +196,12 @@ def _address(bucket: str, fingerprint: str) -> tuple[str, str]:
         return parse_bucket("BUCKET", bucket), parse_fingerprint("FINGERPRINT", fingerprint, fold=False)
     except Rejected as problem:
         raise click.UsageError(f"{problem}: {problem.remedy}") from problem
+
+
+def _confirm(question: str) -> None:
+    """Go on where a person says yes; end as ``Aborted!`` where not, and by Ctrl-C as every command does."""
+    if not agreed(f"{question} [y/N] "):
+        raise click.Abort
 
 
 def _ask_or_refuse(*, yes: bool, as_json: bool) -> None:
