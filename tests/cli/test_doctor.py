@@ -114,6 +114,16 @@ def test_exit_statuses(
     assert "made-up-secret" not in done.stdout + done.stderr
 
 
+def test_a_manifest_of_another_shape(google: tuple[Documents, str], registry: LocalRegistry, tmp_path: Path) -> None:
+    """Its digest is a text; else nothing could be compared."""
+    manifest = tmp_path / "manifest.json"
+    manifest.write_text(json.dumps({"archives": {"gcp.zip": {"sha256": 7}}}))
+    done = run(google, registry, "--manifest", str(manifest), "--no-probe")
+    assert (2, True) == (done.exit_code, f"{manifest} has no digest of gcp.zip" in done.stderr)
+    manifest.write_text(json.dumps({"archives": {"gcp.zip": {"sha256": "a" * 64}}}))
+    assert 0 == run(google, registry, "--manifest", str(manifest), "--no-probe").exit_code
+
+
 def test_without_credentials_for_the_cloud_nothing_more_is_said_of_it(registry: LocalRegistry) -> None:
     """One line tells it, and HCP is asked all the same."""
     environ = {**registry.environment(), "AWS_EC2_METADATA_DISABLED": "true", "AWS_CONFIG_FILE": "/nonexistent",

@@ -16,6 +16,8 @@ import pytest
 
 from packer_publisher import __version__
 from packer_publisher.clouds import aws_events
+from packer_publisher.clouds.aws_calls import Clients
+from packer_publisher.clouds.aws_desk import Desk
 from packer_publisher.clouds.aws_policies import allowed, sweeping
 from packer_publisher.deadline import Deadline
 from packer_publisher.doctor.run import Examination
@@ -31,6 +33,7 @@ from tests.clouds.aws_stand_in import fresh_account_id
 from tests.doctor.aws_deployment import CONFIG, NAME, QUEUEING, READING, STATES, TAGS, Deployment
 from tests.doctor.examining import FEDERATION, bad, examine, said
 from tests.doctor.gate import WORDS, Gate, gate
+from tests.registry.peer import Says, running_peer
 
 REGIONS = ("eu-west-1", "us-east-1")
 
@@ -176,6 +179,17 @@ BROKEN: dict[str, tuple[Break, str, str]] = {
         lambda d: d.events.disable_rule(Name="TagChanges"),
         "rule of tag changes",
         "TagChanges is disabled; it does not hear of hcp-packer-bucket,",
+    ),
+    "tags of something else": (
+        lambda d: d.rule(
+            "TagChanges",
+            d.home,
+            d.arn,
+            d.dead_arn,
+            pattern=TAGS | {"detail": TAGS["detail"] | {"resource-type": ["instance"]}},
+        ),
+        "rule of tag changes",
+        "there is none: its events do not arrive, and only the sweep finds images",
     ),
     "tag prefix": (
         lambda d: d.rule(
@@ -459,6 +473,9 @@ def serve(deployment: Deployment, registry: LocalRegistry, *, idle: bool = False
             send(text)
             if idle:
                 return
+            identifier = json.loads(text)["packer-publisher"]["probe"]["id"]
+            for line in (f"START RequestId: {identifier}", f'["{identifier}"]', f'{{"probe": "x{identifier}"}}'):
+                deployment.write_log(line)  # lines that have the id in them, and are no answer
             [message] = deployment.sqs.receive_message(QueueUrl=deployment.url)["Messages"]
             with redirect_stdout(io.StringIO()):
                 answer = receive(
@@ -577,6 +594,41 @@ def test_a_region_that_a_policy_closes(deployment: Deployment, registry: LocalRe
     assert [(Verdict.UNKNOWN, "region us-east-1", text)] == bad(look(registry))
 
 
+def test_a_queue_that_goes_before_the_probe_comes(deployment: Deployment, registry: LocalRegistry) -> None:
+    """It was there when it was looked at."""
+
+    def take_away(run: Examination) -> None:
+        send = run.examiner.send_probe
+
+        def sent(text: str) -> None:
+            deployment.sqs.delete_queue(QueueUrl=deployment.url)
+            send(text)
+
+        run.examiner.send_probe = sent  # type: ignore[method-assign]  # the moment is the test's
+
+    findings = examine(Platform.AWS, Named(), registry.environment(), probe=True, before=take_away)
+    assert [f"unknown: it could not be sent: There is no queue {deployment.url}."] == said(findings, "probe")
+
+
+def test_lists_go_on_page_after_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the token of EventBridge, and by the marker of Lambda."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "made-up")
+    with running_peer() as peer:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{peer.address}")
+        desk = Desk(Clients(), "eu-west-1", Deadline.after(20))
+        peer.says(Says({"RuleNames": ["a"], "NextToken": "more"}), Says({"RuleNames": ["b"]}))
+        assert ["a", "b"] == list(
+            desk.pages("events", "list_rule_names_by_target", "RuleNames", TargetArn="arn:aws:x:y")
+        )
+        assert "more" == peer.api[-1].json["NextToken"]
+        mappings = "EventSourceMappings"
+        peer.says(Says({mappings: [{"UUID": "1"}], "NextMarker": "2nd"}), Says({mappings: [{"UUID": "2"}]}))
+        found = list(desk.pages("lambda", "list_event_source_mappings", mappings, FunctionName=NAME))
+        assert ["1", "2"] == [each["UUID"] for each in found]
+        assert "Marker=2nd" in peer.api[-1].target
+
+
 def test_credentials_that_may_not_look(registry: LocalRegistry, monkeypatch: pytest.MonkeyPatch) -> None:
     """AWS denies everything: unknown, with the permission that is missing, and in none of AWS's words."""
     for name, value in {
@@ -586,8 +638,6 @@ def test_credentials_that_may_not_look(registry: LocalRegistry, monkeypatch: pyt
     }.items():
         monkeypatch.setenv(name, value)
     denial = json.dumps({"__type": "AccessDeniedException", "message": "User arn:made:up is not authorized"})
-    from tests.registry.peer import Says, running_peer
-
     with running_peer() as peer:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://{peer.address}")
         answer = Says(text=denial, status=403, headers={"Content-Type": "application/json"})

@@ -39,6 +39,24 @@ def test_a_document_in_the_archive(tmp_path: Path) -> None:
     assert ["web"] == [rule.pattern for rule in deployed.policy.rules]
 
 
+@pytest.mark.parametrize("here", ["", '{"buckets": {"web": {"quite": "6h"}}}'], ids=["none", "a wrong one"])
+def test_a_document_in_the_archive_and_no_good_one_at_hand(here: str) -> None:
+    """Nothing is known of its buckets then; the wrong one is told with what the probe finds."""
+    deployed = Deployed()
+    [found] = configuration_findings({"PUBLISHER_CONFIG": "publisher.json"}, {"PUBLISHER_CONFIG": here}, deployed)
+    assert (Verdict.NOTE, None) == (found.verdict, deployed.policy)
+
+
+def test_a_wrong_document_at_hand() -> None:
+    """It is told from the deployed one, which is right."""
+    own = {"PUBLISHER_CONFIG": '{"buckets": {"web": {"quite": "6h"}}}'}
+    findings = list(configuration_findings({"PUBLISHER_CONFIG": CONFIG}, own, Deployed()))
+    assert [("configuration", Verdict.RIGHT), ("configuration here", Verdict.WRONG)] == [
+        (found.about, found.verdict) for found in findings
+    ]
+    assert "buckets.web.quite is not known; write quiet" in findings[1].text
+
+
 def test_a_registry_that_is_off() -> None:
     """Nothing is written then, which somebody may have forgotten."""
     deployed = Deployed()
