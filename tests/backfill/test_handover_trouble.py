@@ -12,6 +12,7 @@ from packer_publisher.errors import CloudTrouble, Forbidden
 from packer_publisher.image import Platform
 from tests.backfill.account import Estate, problems
 from tests.backfill.functions import Functions, Killed, Line, begin, estate, functions, hand_over, history
+from tests.switches import catch_up
 
 __all__ = ["estate", "functions"]
 
@@ -98,6 +99,7 @@ def test_what_was_rejected_or_lost_is_sent_again_where_a_person_says_so(
     functions.off = False
     if done:
         functions.work()
+        catch_up(estate.registry.model, "web", "a1")
     queue.messages.clear()
     run = begin(estate, run.journal)
     assert "" == Handover(run, functions.queues, pause=functions.work, again=True).run()
