@@ -141,8 +141,8 @@ def test_what_there_is_no_time_for_leaves_by_the_output_binding(
     """The host takes the messages as they are; the queue's trigger does their work."""
     lose(arm, "web-1")
     lose(arm, "web-2")
-    registry.faults.stall("GetVersion", 1.5, on=1)
-    app.SECONDS = MARGIN + 1.4
+    registry.faults.stall("GetVersion", 3.0, on=1)
+    app.SECONDS = MARGIN + 2.9
     out = Out()
     app.sweep_images(TIMER, out)
     assert (1, 1) == (lines(caplog)[-1]["handed_over"], len(out.messages))

@@ -265,7 +265,7 @@ def test_what_a_function_has_rejected_is_sent_again_once_it_is_mended(
     """The function's own configuration does not allow the bucket: its log alone says so, and the message is done."""
     at.add("a1", "gcp")
     monkeypatch.setenv("PUBLISHER_CONFIG", json.dumps({"buckets": {"other": None}}))
-    status, _, err = at.run("gcp", "--timeout", "4s")
+    status, _, err = at.run("gcp", "--timeout", "8s")
     assert (1, 1, []) == (status, at.delivered, at.waiting()), err
     monkeypatch.setenv("PUBLISHER_CONFIG", CONFIG)
     status, out, err = at.run("gcp", "--resume", "--send-again")

@@ -180,8 +180,8 @@ def test_what_there_is_no_time_for_goes_back_to_the_topic(
     spec.loader.exec_module(module)
     lose(compute, "web-1")
     lose(compute, "web-2")
-    registry.faults.stall("GetVersion", 1.5, on=1)
-    module.SECONDS = MARGIN + 1.4  # so MARGIN is not left after the first version
+    registry.faults.stall("GetVersion", 3.0, on=1)
+    module.SECONDS = MARGIN + 2.9  # so MARGIN is not left after the first version
     answer = module.handle({"packer-publisher": {"sweep": {}}})
     assert (1, 1) == (answer.entries[-1].fields["handed_over"], len(pubsub.published))
     assert 200 == function.deliver(pubsub.published[0])
