@@ -9,7 +9,7 @@ import pytest
 from packer_publisher.local.demo import play
 from packer_publisher.local.demo_stage import BUCKET, Appearance, Stage
 from packer_publisher.runtime import close_publishers
-from tests.switches import EXPECTED, setting
+from tests.switches import EXPECTED, fresh, setting
 
 # The last row that the demo prints is the completed version, with all regions of one image.
 pytestmark = pytest.mark.switches(completion_lag=0.0, same_identifier_twice="accept")
@@ -38,7 +38,7 @@ def test_any_order_of_the_demos_events_ends_in_the_same_contents(
     """Complete, and exactly what the clouds hold: the artifacts of every build, no more and no less."""
     orders = set()
     for seed in range(chunk, SEEDS, CHUNKS):
-        if any(bucket["name"] == BUCKET for bucket in stage.model.list_buckets()["buckets"]):
+        if any(bucket["name"] == BUCKET for bucket in fresh(stage.model).list_buckets()["buckets"]):
             stage.model.delete_bucket(BUCKET)
         result = play(stage, seed, lambda *_: None, appeared)
         assert result.exact, f"seed {seed}: {result}"
