@@ -178,7 +178,7 @@ def test_azure_lets_event_grid_through_the_firewall() -> None:
     """It is a trusted service; a private endpoint it could not use."""
     rules = STORAGE.one("network_rules").attributes
     assert ["AzureServices"] == texts(rules["bypass"])
-    assert True is literal(STORAGE.attributes["public_network_access_enabled"].partition(" #")[0])
+    assert literal(STORAGE.attributes["public_network_access_enabled"].partition(" #")[0]) is True
 
 
 def test_google_tries_for_seven_days_and_never_gives_up_before() -> None:
@@ -223,9 +223,8 @@ def test_google_tells_of_the_projects_below() -> None:
     for kind in ("folder", "organization"):
         sink = GOOGLE.one("resource", f"google_logging_{kind}_sink", "images")
         assert {"include_children": True} == values(sink, "include_children")
-    assert True is literal(
-        GOOGLE.one("resource", "google_logging_project_sink", "images").attributes["unique_writer_identity"]
-    )
+    project = GOOGLE.one("resource", "google_logging_project_sink", "images")
+    assert literal(project.attributes["unique_writer_identity"]) is True
     kinds = ("project", "folder", "organization")
     for kind in kinds:
         sink = GOOGLE.one("resource", f"google_logging_{kind}_sink", "images")
